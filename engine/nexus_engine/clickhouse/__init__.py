@@ -1,0 +1,1 @@
+"""ClickHouse as text (types, quoting, DDL, diff) and the one embedded session."""

@@ -1,0 +1,1 @@
+"""All that a plugin author imports; ``nexus_engine`` re-exports it."""

@@ -1,0 +1,26 @@
+"""The contract of a format: bytes of one answer -> JSON texts that are staged as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol
+
+from nexus_engine.contract.options import Options
+from nexus_engine.contract.records import Want
+
+
+class Format(Protocol):
+    """Pure. ``flat`` formats have no record structure of their own: each JSON text they give is a list of flat objects
+    ``{leaf path: text or null}`` and the query's records are that list; the others (JSON) keep the body's own structure.
+
+    Raises:
+        ValueError: the body is not of this format; says what and where, never more than 40 characters of the body.
+        LookupError: the record path is absent from the body.
+    """
+
+    options: ClassVar[type[Options]]
+    flat: ClassVar[bool]
+
+    def __init__(self, options: Any) -> None: ...
+
+    def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]: ...

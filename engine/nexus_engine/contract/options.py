@@ -1,0 +1,95 @@
+"""Options of a plugin: one typed Struct, from which parsing, JSON Schema, docs and `plugins show` derive.
+
+Values in a spec carry their unit in the text (`30d`, `120/min`, `5MB`); the types below read that text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+JSON = Any  # what msgspec.json can decode: None, bool, int, float, str, list, dict[str, JSON]
+
+_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNIT_BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 2**20, "GiB": 2**30}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)")
+_CALENDAR = re.compile(r"(\d+)(mo|y)")
+_RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|min|m|h|d))")
+
+
+class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
+    """Base of every plugin's options. Describe each field with ``Annotated[T, msgspec.Meta(description=...)]``."""
+
+
+class Duration(float):
+    """A length of time in seconds, written `500ms`, `30s`, `15m`, `2h`, `30d`, `1w`; `1mo` and `1y` are calendar
+    units (their ``float`` is 30 and 365 days; windows step by the calendar, see ``months``)."""
+
+    __slots__ = ("months", "text")
+    months: int
+    text: str
+
+    def __new__(cls, text: str) -> Duration:
+        text = text.strip()
+        if match := _CALENDAR.fullmatch(text):
+            months = int(match[1]) * (12 if match[2] == "y" else 1)
+            self = super().__new__(cls, months / 12 * 365 * 86400 if match[2] == "y" else months * 30 * 86400)
+            self.months = months
+        elif match := _DURATION.fullmatch(text):
+            self = super().__new__(cls, float(match[1]) * _UNIT_S[match[2]])
+            self.months = 0
+        else:
+            raise ValueError("a duration like 30s, 15m, 2h, 30d, 1mo or 1y")
+        self.text = text
+        return self
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class ByteSize(int):
+    """A size in bytes, written `200B`, `64kB`, `5MB`, `2GiB`."""
+
+    def __new__(cls, text: str) -> ByteSize:
+        match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip())
+        if not match or match[2] not in _UNIT_BYTES:
+            raise ValueError("a size like 64kB, 5MB or 2GiB")
+        return super().__new__(cls, int(match[1]) * _UNIT_BYTES[match[2]])
+
+
+class Rate:
+    """A budget: at most ``count`` in any ``per_s`` seconds, written `120/min`, `10/s`, `5/2s`."""
+
+    __slots__ = ("count", "per_s", "text")
+
+    def __init__(self, text: str) -> None:
+        match = _RATE.fullmatch(text.strip())
+        if not match or int(match[1]) < 1:
+            raise ValueError("a rate like 120/min, 10/s or 5/2s")
+        self.text = text.strip()
+        self.count = int(match[1])
+        self.per_s = int(match[2] or 1) * _UNIT_S[match[3]]
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def decode_text(kind: type, value: Any) -> Any:
+    """msgspec ``dec_hook``: read our unit types from their own text.
+
+    Raises:
+        ValueError: with what was expected ("a duration like 30s, ..."); never with the value.
+        NotImplementedError: for a type this hook does not know.
+    """
+    if kind in (Duration, ByteSize, Rate):
+        return value if isinstance(value, kind) else kind(str(value))
+    raise NotImplementedError(f"no decoder for {kind!r}")
+
+
+def encode_text(value: Any) -> Any:
+    """msgspec ``enc_hook``: the inverse of :func:`decode_text`."""
+    if isinstance(value, (Duration, Rate)):
+        return value.text
+    raise NotImplementedError(f"no encoder for {type(value)!r}")

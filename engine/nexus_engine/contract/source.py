@@ -1,0 +1,79 @@
+"""The contract of a source: one generator method. The host calls it; the source yields payloads, each with a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from nexus_engine.contract.host import Host, RunInfo
+from nexus_engine.contract.options import JSON, Options
+from nexus_engine.contract.records import Records, Want
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One combination of `each:` values. ``key`` is its stable name in state and messages ("" for a feed without `each`)."""
+
+    key: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A range of the cursor, as text in the cursor's type: ISO date, ISO datetime (UTC), or a number. None: open."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a source hands over: one page, message or piece.
+
+    ``body`` is JSON text (bytes) or a list of dicts (encoded by the host). ``position`` is JSON and means "resume after
+    this"; ``{}`` is allowed only on the last payload. ``last`` says the window ends with it. A window that has no
+    records yields one payload with an empty body (b"") and ``last=True``, or nothing at all.
+    ``total`` is the number of records the source says the window has.
+    """
+
+    body: bytes | list[dict[str, Any]]
+    position: JSON
+    last: bool = False
+    page: int = 1
+    url: str = ""  # redacted, for messages and lineage
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """One unit of work for a source: everything rendered, typed and fixed.
+
+    ``options`` is an instance of the source's ``options`` type, templates rendered for this partition and window.
+    ``position`` is None at the start of a window, else the ``position`` of the last payload that is safe:
+    a retry is ``read`` again with it.
+    """
+
+    options: Any
+    partition: Partition
+    window: Window
+    position: JSON
+    records: Records
+    want: Want
+    run: RunInfo
+    host: Host
+
+
+class Source(Protocol):
+    """A kind of source. One instance per unit of work, used in one thread.
+
+    ``read`` raises only the errors of ``nexus_engine.errors``: RetryLater and Reconnect make the host call ``read``
+    again from the last safe position; StopFeed stops the feed there. Anything else is PluginFailed.
+    After a crash ``read`` is called with the position of the last payload that reached a durable batch; what it
+    yields then must be exactly what would have followed (sources that cannot are ``replayable = False``).
+    """
+
+    options: ClassVar[type[Options]]
+    replayable: ClassVar[bool]
+
+    def read(self, request: ReadRequest) -> Iterator[Payload]: ...

@@ -1,0 +1,1 @@
+"""Spool, protocol, recovery and the one loop: the only place where data moves."""

@@ -1,0 +1,1 @@
+"""What the engine does for every plugin: HTTP transport, retry, rate, deadlines, redaction, recording."""

@@ -1,0 +1,1 @@
+"""An installation: nexus.yaml, apis.d, folders, secrets, environments."""

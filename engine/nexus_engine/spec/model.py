@@ -1,0 +1,131 @@
+"""The Spec: what a feed file says, typed. The structs below are the spec language: schema, docs and parsing derive from them.
+
+Scalars reach these types as their own text (spec.loader): `NO` fills a ``str`` as "NO" and `0001318605` keeps its zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from nexus_engine.contract.options import Duration
+from nexus_engine.contract.records import Records
+from nexus_engine.contract.sink import Mode
+
+Severity = Literal["warn", "quarantine", "fail"]
+
+
+class _Node(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
+    """A mapping of the spec language: unknown keys are errors."""
+
+
+class SourceSpec(_Node):
+    """`source:`. The keys below are the engine's; every other key is an option of the plugin and kept in ``options``
+    as text (scalars unread), because an option may hold a template and is typed after rendering."""
+
+    plugin: Annotated[str, Meta(description="the kind of source; `http` unless named")] = "http"
+    api: Annotated[str, Meta(description="a file of `apis.d/`, whose options this feed takes over")] = ""
+    each: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="fan-out: one partition per combination of these values")
+    ] = {}
+    records: Annotated[Records | str, Meta(description="where the records are and what shape they have")] = "."
+    format: Annotated[
+        str | dict[str, dict[str, Any]],
+        Meta(description="format of the body: a name, or `{name: {options}}`; `json` unless named"),
+    ] = "json"
+    options: dict[str, Any] = {}
+
+
+class CursorSpec(_Node):
+    """`cursor:`: which field tells how far a partition has come."""
+
+    field: Annotated[str, Meta(description="the field whose greatest value is the position")]
+    initial: Annotated[str, Meta(description="where the first run starts, in the field's own type")] = ""
+    lookback: Annotated[Duration | None, Meta(description="how far before the position each run asks again")] = None
+    step: Annotated[Duration | None, Meta(description="length of one window; calendar units align to the calendar")] = None
+    end: Annotated[str, Meta(description="the last value ever asked for")] = ""
+
+
+class FieldSpec(_Node):
+    """One entry of `fields:`. The short form is the type alone: the input has the field's own name. At most one of
+    ``from``, ``value``, ``sql`` is given."""
+
+    type: Annotated[str, Meta(description="a ClickHouse type")]
+    from_: Annotated[
+        str,
+        Meta(description="a path in the record, or `each.x`, `run.started_at`, `window.start`, `body.<path>`, `feed.name`"),
+    ] = msgspec.field(default="", name="from")
+    value: Annotated[str | None, Meta(description="a constant, or a template over each, run, window, vars")] = None
+    sql: Annotated[str, Meta(description="a ClickHouse expression over the other fields and the record's own names")] = ""
+    missing: Annotated[tuple[str, ...], Meta(description="texts that mean null")] = ()
+    epoch: Annotated[Literal["", "s", "ms", "us", "ns"], Meta(description="the input is a count since 1970-01-01 UTC")] = ""
+    format: Annotated[str, Meta(description="how the input's date or time is written, strptime style; ISO 8601 unless given")] = ""
+    default: Annotated[str | None, Meta(description="what a null becomes")] = None
+    codec: Annotated[str, Meta(description="ClickHouse compression codec")] = ""
+    description: Annotated[str, Meta(description="becomes the column's comment")] = ""
+
+
+class RuleSpec(_Node):
+    """One entry of `validate:`, by Great Expectations' names (short, or the full `expect_...`)."""
+
+    expect: Annotated[str, Meta(description="the rule's name: between, not_null, in_set, match_regex, unique, row_count, ...")]
+    field: Annotated[str, Meta(description="the field it is about")] = ""
+    fields: Annotated[tuple[str, ...], Meta(description="the fields it is about, for rules over several")] = ()
+    min: Annotated[str | None, Meta(description="least allowed value")] = None
+    max: Annotated[str | None, Meta(description="greatest allowed value")] = None
+    values: Annotated[tuple[str, ...], Meta(description="the allowed values")] = ()
+    regex: Annotated[str, Meta(description="an RE2 regular expression")] = ""
+    sql: Annotated[str, Meta(description="a boolean ClickHouse expression over the fields")] = ""
+    within: Annotated[Duration | None, Meta(description="greatest age, for `freshness`")] = None
+    mostly: Annotated[float, Meta(ge=0, le=1, description="the share of rows that must pass; rows pass as a batch")] = 1.0
+    severity: Annotated[Severity, Meta(description="what happens: warn, quarantine the rows, or fail the feed")] = "quarantine"
+
+
+class StepSpec(_Node):
+    """One entry of `transform:`: SQL, or a plugin with its options."""
+
+    sql: Annotated[str, Meta(description="`SELECT ... FROM input`, scalar functions only")] = ""
+    plugin: Annotated[str, Meta(description="a transformer")] = ""
+    options: dict[str, Any] = {}
+
+
+class TargetSpec(_Node):
+    """`target:`: where rows land, and what the same key again means."""
+
+    table: Annotated[str, Meta(description="`database.table`")]
+    sink: Annotated[str, Meta(description="a file of `sinks.d/`; the project's default sink unless named")] = ""
+    key: Annotated[tuple[str, ...], Meta(description="fields that name a row; rows that did not change are not written again")] = ()
+    mode: Annotated[Mode, Meta(description="append, upsert, replace or versioned")] = "append"
+    engine: Annotated[str, Meta(description="table engine, where the default is not right")] = ""
+    order_by: Annotated[tuple[str, ...], Meta(description="sorting key; the key unless given")] = ()
+    partition_by: Annotated[str, Meta(description="partition expression")] = ""
+    indexes: Annotated[tuple[str, ...], Meta(description="data skipping indexes, `name expr TYPE type GRANULARITY n`")] = ()
+    ttl: Annotated[str, Meta(description="TTL expression")] = ""
+    settings: Annotated[dict[str, str], Meta(description="table settings")] = {}
+    ddl: Annotated[Literal["auto", "check"], Meta(description="`auto` makes what is missing, `check` refuses")] = "auto"
+
+
+class ScheduleSpec(_Node):
+    """`schedule:`: cron with a time zone, or an interval. Without it a feed runs only when asked."""
+
+    cron: Annotated[str, Meta(description="five cron fields")] = ""
+    timezone: Annotated[str, Meta(description="IANA time zone of the cron fields")] = "UTC"
+    every: Annotated[Duration | None, Meta(description="an interval, `15m`")] = None
+
+
+class Spec(_Node):
+    """A feed file."""
+
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$", description="the feed's name; the file is `<name>.yaml`")]
+    description: Annotated[str, Meta(description="one line for people")] = ""
+    enabled: Annotated[bool, Meta(description="`false` keeps the file and stops the feed")] = True
+    source: SourceSpec
+    schedule: Annotated[ScheduleSpec | Literal["stream"] | None, Meta(description="when it runs")] = None
+    cursor: CursorSpec | None = None
+    fields: Annotated[dict[str, FieldSpec], Meta(description="the columns, in order", min_length=1)]
+    transform: Annotated[tuple[StepSpec, ...], Meta(description="steps between mapping and checks")] = ()
+    validate: Annotated[tuple[RuleSpec, ...], Meta(description="rules each row or batch must hold")] = ()
+    target: TargetSpec
+    max_refused: Annotated[float, Meta(ge=0, le=1, description="share of refused rows of a page or batch that stops the feed")] = 0.5

@@ -1,0 +1,1 @@
+"""What must survive a kill: positions, batches, quarantine, run history, budgets."""

@@ -1,0 +1,1 @@
+"""Shipped to plugin and feed authors: replay server, feed cases, conformance."""
