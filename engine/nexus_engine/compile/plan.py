@@ -1,0 +1,71 @@
+"""The Plan: what a feed does, as plain data. JSON both ways, so that a worker elsewhere rebuilds it from text alone."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from nexus_engine.compile.query import Query
+from nexus_engine.contract.records import Records, Want
+from nexus_engine.contract.sink import Target
+
+CursorKind = Literal["date", "datetime", "number", "text"]
+
+
+class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the source is asked for. ``options`` are the plugin's, as written: scalars are text, templates unrendered.
+
+    ``records`` and ``want`` say where the records are; for a ``flat`` format the staged body is a list of flat objects.
+    """
+
+    plugin: str
+    api: str = ""
+    options: dict[str, Any] = {}
+    each: dict[str, tuple[str, ...]] = {}
+    format: str = "json"
+    format_options: dict[str, Any] = {}
+    flat: bool = False
+    records: Records = Records()
+    want: Want = Want(records=".", leaves=())
+
+
+class CursorPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a partition has come is the greatest value of ``field``. Lengths of time are seconds, or calendar months
+    when the spec's unit is `mo` or `y` (then the ``_s`` twin is 0)."""
+
+    field: str
+    kind: CursorKind
+    initial: str = ""
+    lookback_s: float = 0
+    lookback_months: int = 0
+    step_s: float = 0
+    step_months: int = 0
+    end: str = ""
+
+
+class SchedulePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """When it runs: ``cron`` in ``timezone``, or ``every_s`` seconds, or ``stream``."""
+
+    cron: str = ""
+    timezone: str = "UTC"
+    every_s: float = 0
+    stream: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One feed, compiled. ``spec_hash`` is over the whole spec; ``position_hash`` only over what gives a stored position
+    its meaning. ``spec_file`` is for messages; ``max_refused`` a share from 0 to 1."""
+
+    feed: str
+    spec_file: str
+    spec_hash: str
+    position_hash: str
+    source: SourcePlan
+    query: Query
+    target: Target
+    cursor: CursorPlan | None = None
+    schedule: SchedulePlan | None = None
+    ddl: Literal["auto", "check"] = "auto"
+    max_refused: float = 0.5
+    enabled: bool = True
