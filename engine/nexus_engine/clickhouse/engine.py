@@ -1,0 +1,206 @@
+"""The one embedded ClickHouse (chdb) session of the process.
+
+chdb takes a folder for itself with a file lock, allows one folder per process, and hangs in a forked child: an ``Engine`` is
+opened once, used from any thread (queries run side by side, without the GIL), and never carried over a fork.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nexus_engine.errors import Locked, StateDamaged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What every query starts from; a query's own SETTINGS clause comes after and wins. Results that Python reads keep every digit:
+# integers of any width as numbers (Python's are exact), decimals and NaN as text.
+PINNED: Mapping[str, str | int] = {
+    "session_timezone": "UTC",
+    "max_execution_time": 600,
+    "timeout_overflow_mode": "throw",
+    "max_memory_usage": 4 << 30,
+    "max_query_size": 16 << 20,
+    "async_insert": 0,
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_decimals": 1,
+    "output_format_json_quote_denormals": 1,
+}
+
+_CODE = re.compile(r"Code: (\d+)\.\s*(?:DB::Exception: )?")
+_NAME = re.compile(r"[a-z_0-9]+\Z")
+
+
+class EngineError(Exception):
+    """A query failed. ``code`` is ClickHouse's error code (0 when it gave none), ``message`` its text without the code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"ClickHouse error {code}: {message}" if code else message)
+        self.code = code
+        self.message = message
+
+
+class Engine:
+    """Opens at the first query.
+
+    Args:
+        path: folder of the tables; None keeps everything in memory.
+        settings: pinned settings to change, for every query of this engine.
+
+    Raises (from any query):
+        EngineError: ClickHouse refused or failed the query.
+        Locked: another process has the folder open.
+        StateDamaged: the folder cannot be opened as a ClickHouse folder.
+    """
+
+    def __init__(self, path: Path | None, *, settings: Mapping[str, str | int] | None = None) -> None:
+        self._path = path
+        self._settings = {**PINNED, **(settings or {})}
+        self._session: Any = None
+        self._closed = False
+        self._opening = threading.Lock()
+        self._pid = os.getpid()
+
+    def query(
+        self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
+    ) -> None:
+        """Run a statement and drop what it returns. ``params`` fill ``{name:Type}`` places; ``settings`` are appended as a
+        SETTINGS clause, so a clause inside ``sql`` wins."""
+        self._run(sql, "Null", params, settings)
+
+    def rows(
+        self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
+    ) -> list[dict[str, Any]]:
+        """A small result as dicts: exact integers, decimals as text."""
+        lines = self._run(sql, "JSONEachRow", params, settings).split(b"\n")
+        return [json.loads(line) for line in lines if line]
+
+    def arrow(
+        self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
+    ) -> pa.Table:
+        """A result as an Arrow table."""
+        import pyarrow as pa
+
+        data = self._run(sql, "ArrowStream", params, settings)
+        return pa.ipc.open_stream(data).read_all() if data else pa.table({})
+
+    def close(self) -> None:
+        """Wait for nothing: callers have ended their queries. May be called twice."""
+        with self._opening:
+            self._closed = True
+            session, self._session = self._session, None
+        if session is not None and os.getpid() == self._pid:
+            session.close()
+
+    def _run(self, sql: str, format: str, params: Mapping[str, str] | None, settings: Mapping[str, str | int] | None) -> bytes:
+        session = self._session or self._open()
+        text = f"{sql.rstrip().rstrip(';')}{_settings_clause(settings)}"
+        escaped = {name: _escape(value) for name, value in (params or {}).items()}
+        try:
+            result = session.query(text, format, params=escaped)
+            return bytes(result.bytes() or b"")
+        except Exception as error:  # noqa: BLE001  chdb raises RuntimeError, ChdbError and others alike
+            raise engine_error(error) from None
+
+    def _open(self) -> Any:
+        with self._opening:
+            if self._session is not None:
+                return self._session
+            if self._closed or os.getpid() != self._pid:
+                raise EngineError(0, "the engine is closed, or was carried over a fork, which chdb does not survive")
+            if self._path is not None:
+                self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _refuse_second_owner(self._path)
+            self._session = _connect(self._path)
+            pinned = ", ".join(f"{name} = {_setting(value)}" for name, value in self._settings.items())
+            self._session.query(f"SET {pinned}", "Null")
+            return self._session
+
+
+def engine_error(error: BaseException) -> EngineError:
+    """ClickHouse's code stands only in the text of chdb's exceptions: ``Code: 60. DB::Exception: ...``."""
+    text = str(error).strip()
+    match = _CODE.search(text)
+    if match is None:
+        return EngineError(0, text or type(error).__name__)
+    return EngineError(int(match[1]), text[match.end() :])
+
+
+def _connect(path: Path | None) -> Any:
+    """Open the session and leave the process's signal handlers alone: chdb would take SIGSEGV, SIGABRT and others."""
+    import chdb
+    from chdb import session
+
+    open_session: Any = session.Session
+    native: Any = chdb._chdb  # noqa: SLF001  the only door to this switch
+    traced = faulthandler.is_enabled()
+    native.set_signal_handlers_enabled(0)
+    try:
+        return open_session(None if path is None else str(path))
+    except Exception as error:  # noqa: BLE001  as above
+        problem = engine_error(error)
+        if "different path" in problem.message:  # a mistake of the caller, not of the folder
+            raise problem from None
+        raise StateDamaged(
+            f"the embedded ClickHouse does not open: {problem.message}",
+            where=str(path or "in memory"),
+            did="nothing was read or written",
+            do="check the folder's rights and the free space; restore it from a backup if it is damaged",
+        ) from None
+    finally:
+        if traced:
+            faulthandler.enable()
+
+
+def _refuse_second_owner(path: Path) -> None:
+    """Ask for ClickHouse's own lock first: chdb answers a taken lock with noise on stderr and no reason."""
+    try:
+        status = os.open(path / "status", os.O_RDWR)
+    except OSError:
+        return
+    try:
+        fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        found = re.search(rb"PID: (\d+)", os.read(status, 200))
+        pid = int(found[1]) if found else 0
+        if pid == os.getpid():
+            return  # this process has it: chdb shares one folder between sessions
+        raise Locked(
+            f"another process has the embedded ClickHouse open (pid {pid or 'unknown'})",
+            pid=pid,
+            where=str(path),
+            do="stop that process, or send the command to it",
+        ) from None
+    finally:
+        os.close(status)
+
+
+def _settings_clause(settings: Mapping[str, str | int] | None) -> str:
+    if not settings:
+        return ""
+    return " SETTINGS " + ", ".join(f"{name} = {_setting(value)}" for name, value in settings.items() if _check_name(name))
+
+
+def _check_name(name: str) -> bool:
+    if not _NAME.match(name):
+        raise ValueError(f"not a setting's name: {name!r}")
+    return True
+
+
+def _setting(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(int(value))
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _escape(value: str) -> str:
+    """As one field of TabSeparated text: so chdb reads a parameter."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").replace("\0", "\\0")
