@@ -1,0 +1,174 @@
+"""The fetch side of the loop: threads that read partitions window by window into one channel, bounded in bytes.
+
+A partition is read by one thread, so its payloads arrive in order; partitions run side by side. What a thread has
+read is not safe until the loop has it in a batch: a failure leaves the position where the last batch put it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nexus_engine.compile.plan import CursorPlan
+from nexus_engine.contract.source import Partition, Payload
+from nexus_engine.deliver.report import WindowBooks
+from nexus_engine.deliver.windows import Position, Unit, close, opened, units
+from nexus_engine.errors import NexusError, PluginFailed, Reconnect
+
+RECONNECTS = 5
+
+
+@dataclass
+class Ticket:
+    """One partition in one run. ``safe`` is its position as the state store has it; only the loop moves it."""
+
+    partition: Partition
+    safe: Position
+    books: dict[int, WindowBooks] = field(default_factory=dict)  # by id of the unit
+    failed: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a fetch thread hands to the loop: a payload of a unit, or an error, or (both None) the partition's end."""
+
+    ticket: Ticket
+    unit: Unit | None = None
+    payload: Payload | None = None
+    error: NexusError | None = None
+
+
+class Channel:
+    """A queue bounded in bytes: ``put`` waits while the loop is behind; one item always fits."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._items: deque[tuple[Arrival, int]] = deque()
+        self._size = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: Arrival, size: int = 0) -> None:
+        with self._changed:
+            while self._size and self._size + size > self._limit and not self._closed:
+                self._changed.wait()
+            self._items.append((item, size))
+            self._size += size
+            self._changed.notify_all()
+
+    def get(self, timeout_s: float | None) -> Arrival | None:
+        """The next arrival; None when none came in time."""
+        with self._changed:
+            if not self._items:
+                self._changed.wait(timeout_s)
+            if not self._items:
+                return None
+            item, size = self._items.popleft()
+            self._size -= size
+            self._changed.notify_all()
+            return item
+
+    def open_wide(self) -> None:
+        """Let every waiting thread finish: the loop takes nothing more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+ReadUnit = Callable[[Ticket, Unit, object], Iterator[Payload]]
+
+
+class Fetchers:
+    """Threads over the tickets of one run. ``read`` opens the source on one unit and yields its payloads."""
+
+    def __init__(
+        self, tickets: Sequence[Ticket], read: ReadUnit, *, rule: CursorPlan | None, now: datetime, stopping: Callable[[], bool],
+        threads: int, channel: Channel,
+    ) -> None:
+        self._waiting = deque(tickets)
+        self._read = read
+        self._rule = rule
+        self._now = now
+        self._stopping = stopping
+        self._channel = channel
+        self._threads = [
+            threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(min(threads, len(tickets)))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        self._channel.open_wide()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                ticket = self._waiting.popleft()
+            except IndexError:
+                return
+            try:
+                if not self._stopping():
+                    self._partition(ticket)
+                self._channel.put(Arrival(ticket))
+            except NexusError as error:
+                self._channel.put(Arrival(ticket, error=error))
+            except Exception as error:  # noqa: BLE001  a plugin may raise anything; it stops this feed only
+                self._channel.put(Arrival(ticket, error=plugin_failed(error)))
+
+    def _partition(self, ticket: Ticket) -> None:
+        """Every window that is due, one after the other; later windows start from what this run has read."""
+        position = ticket.safe
+        for unit in units(self._rule, position, self._now):
+            if self._stopping() or not self._unit(ticket, unit):
+                return
+
+    def _unit(self, ticket: Ticket, unit: Unit) -> bool:
+        """Read one window. False when it was left open because the engine stops."""
+        resume, ended, reconnects = unit.resume, False, 0
+        while True:
+            try:
+                for payload in self._read(ticket, unit, resume):
+                    ended = payload.last
+                    resume = payload.position
+                    self._channel.put(Arrival(ticket, unit, payload), len(payload.body))
+                    if self._stopping() and not ended:
+                        return False
+                if not ended and self._stopping():
+                    return False
+                if not ended:
+                    self._channel.put(Arrival(ticket, unit, Payload(b"", {}, last=True)))
+                return True
+            except Reconnect:
+                reconnects += 1
+                if reconnects > RECONNECTS:
+                    raise
+
+
+def plugin_failed(error: Exception) -> PluginFailed:
+    """A foreign exception, named. Its own text may quote data, so only its type and place are shown."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    failed = PluginFailed(
+        f"a plugin raised {type(error).__name__}: {error}", where=place, did="the feed stopped with its position kept",
+        do="this is a bug in the plugin; run again with --debug for the whole traceback",
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def advance(rule: CursorPlan | None, position: Position, unit: Unit, payload: Payload, seen: str | None) -> Position:
+    """The position after one more payload of ``unit`` is safe; ``seen`` is the greatest cursor value so far in the window."""
+    if payload.last:
+        return close(rule, Position(cursor=position.cursor, seen=seen), unit)
+    return opened(position, unit, payload.position, seen)

@@ -1,0 +1,84 @@
+"""What a run did: the books, and whether they close. Plain data, JSON both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+COUNTS = ("read", "landed", "new", "revised", "unchanged", "superseded", "filtered", "quarantined")
+
+
+class Books(msgspec.Struct, kw_only=True):
+    """Counts of rows. ``landed = new + revised`` for keyed targets; without a key every landed row is new."""
+
+    read: int = 0
+    landed: int = 0
+    new: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    filtered: int = 0
+    quarantined: int = 0
+    in_flight: int = 0
+
+    def add(self, other: Books) -> None:
+        for name in (*COUNTS, "in_flight"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def closes(self) -> bool:
+        """``read = landed + unchanged + superseded + filtered + quarantined + in flight``."""
+        gone = self.landed + self.unchanged + self.superseded + self.filtered + self.quarantined + self.in_flight
+        return self.read == gone
+
+
+class WindowBooks(Books, kw_only=True):
+    """The books of one window of one partition; ``complete`` once its last page was read and is safe."""
+
+    partition: str = ""
+    window_start: str | None = None
+    window_end: str | None = None
+    pages: int = 0
+    total: int | None = None  # records the source said the window has
+    complete: bool = False
+
+
+class ErrorReport(msgspec.Struct, kw_only=True):
+    """An error in its four parts (``nexus_engine.errors``), with the partition it happened in."""
+
+    kind: str
+    what: str
+    where: str = ""
+    did: str = ""
+    do: str = ""
+    partition: str = ""
+
+
+class RunReport(Books, kw_only=True):
+    """The outcome of one run of one feed.
+
+    ``status``: ok, empty (nothing was read and nothing failed), failed (at least one partition stopped with an error),
+    stopped (drained before its end; the next run goes on).
+    """
+
+    run_id: str
+    feed: str
+    trigger: str
+    started_at: str
+    status: str = "ok"
+    elapsed_s: float = 0.0
+    partitions: int = 0
+    requests: int = 0
+    batches: int = 0
+    books: list[WindowBooks] = []
+    warnings: list[str] = []
+    errors: list[ErrorReport] = []
+
+    @property
+    def error(self) -> ErrorReport | None:
+        return self.errors[0] if self.errors else None
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        data["closes"] = self.closes()
+        return data

@@ -1,0 +1,175 @@
+"""Which windows a partition asks next, and what its position becomes. Pure: position and time in, windows out.
+
+A position is JSON, per partition::
+
+    {"cursor": "2026-10-01",                      low-water mark: everything before it was asked for and is safe
+     "window": {"start": ..., "end": ...},        the window that is open, pinned; null between windows
+     "resume": {...},                             the source's own "resume after this" inside the open window
+     "seen":   "2026-11-02"}                      greatest cursor value read in the open window
+
+The cursor moves only when a window ends: sources may list newest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from nexus_engine.compile.plan import CursorPlan
+from nexus_engine.contract.source import Window
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a partition has come; see the module's text."""
+
+    cursor: str | None = None
+    window: dict[str, str | None] | None = None
+    resume: Any = None
+    seen: str | None = None
+
+    def data(self) -> dict[str, Any]:
+        """Plain JSON, as the state store keeps it."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One window to read. ``resume`` continues inside it; ``final`` marks the window that reaches the present: its end moves
+    the cursor to the greatest value seen, not to its own end, because what it covers is still growing."""
+
+    window: Window
+    resume: Any = None
+    seen: str | None = None
+    final: bool = True
+
+
+def order(kind: str, text: str) -> Any:
+    """A value that sorts as the cursor does. Numbers compare as numbers, dates and times as instants, text as text."""
+    if kind == "number":
+        return Decimal(text)
+    if kind == "date":
+        return text[:10]
+    if kind == "datetime":
+        return moment(text)
+    return text
+
+
+def greatest(kind: str, *texts: str | None) -> str | None:
+    known = [text for text in texts if text is not None]
+    return max(known, key=lambda text: order(kind, text)) if known else None
+
+
+def moment(text: str) -> datetime:
+    """ISO 8601 text, zone or none (UTC), as an aware datetime. Fractions beyond microseconds are cut.
+
+    Raises:
+        ValueError: not a date or datetime.
+    """
+    text = text.strip().replace("Z", "+00:00")
+    dot = text.find(".")
+    if dot > 0:
+        end = dot + 1
+        while end < len(text) and text[end].isdigit():
+            end += 1
+        text = text[: min(end, dot + 7)] + text[end:]
+    value = datetime.fromisoformat(text)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _text(kind: str, value: datetime) -> str:
+    if kind == "date":
+        return value.date().isoformat()
+    value = value.astimezone(UTC)
+    return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def add_months(value: datetime, months: int) -> datetime:
+    """The same day some months on, or the month's last day when it is shorter."""
+    index = value.year * 12 + value.month - 1 + months
+    year, month = divmod(index, 12)
+    following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
+    last = (following - timedelta(days=1)).day
+    return value.replace(year=year, month=month + 1, day=min(value.day, last))
+
+
+def _floor(value: datetime, months: int) -> datetime:
+    """The start of the calendar unit (month, or year for whole years) that holds ``value``."""
+    value = value.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return value.replace(month=1) if months % 12 == 0 else value
+
+
+def start_of(rule: CursorPlan, position: Position) -> str | None:
+    """Where the next window begins: the cursor less the lookback, never before ``initial``; None asks from the beginning."""
+    if position.cursor is None:
+        return rule.initial or None
+    if rule.kind not in ("date", "datetime") or not (rule.lookback_s or rule.lookback_months):
+        return position.cursor
+    back = add_months(moment(position.cursor), -rule.lookback_months) - timedelta(seconds=rule.lookback_s)
+    if rule.initial and back < moment(rule.initial):
+        return rule.initial
+    return _text(rule.kind, back)
+
+
+def _stepped(rule: CursorPlan, start: str, now: datetime) -> Iterator[Unit]:
+    at = moment(start)
+    limit = min(now, moment(rule.end)) if rule.end else now
+    if rule.step_months:
+        at = _floor(at, rule.step_months)
+    while at < limit or (rule.step_months and at == limit):
+        if rule.step_months:
+            end = add_months(at, rule.step_months)
+        else:
+            end = at + timedelta(seconds=rule.step_s)
+        final = end > limit
+        if final and not rule.step_months:
+            end = limit
+        yield Unit(Window(_text(rule.kind, at), _text(rule.kind, end)), final=final)
+        if final or end <= at:
+            return
+        at = end
+
+
+def units(rule: CursorPlan | None, position: Position, now: datetime) -> Iterator[Unit]:
+    """The windows to read now, in order: first the one that is open, then what has come due since.
+
+    Args:
+        rule: None for a feed without a cursor: one open window, read whole each time.
+        now: aware; the run's start.
+    """
+    today = _text(rule.kind, now) if rule and rule.kind in ("date", "datetime") else None
+    if position.window is not None:
+        window = Window(position.window.get("start"), position.window.get("end"))
+        stale = today is not None and window.end is not None and window.end[:10] < today[:10]
+        yield Unit(window, position.resume, position.seen, final=not (rule and stale and (rule.step_s or rule.step_months)))
+        if not stale:
+            return
+        position = close(rule, position, Unit(window, final=not (rule and (rule.step_s or rule.step_months))))
+    if rule is None:
+        yield Unit(Window())
+        return
+    start = start_of(rule, position)
+    if (rule.step_s or rule.step_months) and start is not None and today is not None:
+        yield from _stepped(rule, start, now)
+        return
+    end = rule.end or today
+    yield Unit(Window(start, end))
+
+
+def opened(position: Position, unit: Unit, resume: Any, seen: str | None) -> Position:
+    """The position inside a window, after a payload that is not its last."""
+    return Position(cursor=position.cursor, window={"start": unit.window.start, "end": unit.window.end}, resume=resume, seen=seen)
+
+
+def close(rule: CursorPlan | None, position: Position, unit: Unit) -> Position:
+    """The position after a window's last payload; ``position.seen`` is the greatest value read in it."""
+    if rule is None:
+        return Position()
+    if unit.final or unit.window.end is None:
+        return Position(cursor=greatest(rule.kind, position.cursor, position.seen))
+    return Position(cursor=greatest(rule.kind, position.cursor, unit.window.end))

@@ -1,0 +1,80 @@
+"""Which windows come next, and where the cursor goes: time is an argument, a test reads as a table."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from nexus_engine.compile.plan import CursorPlan
+from nexus_engine.contract.source import Window
+from nexus_engine.deliver.windows import Position, Unit, add_months, close, greatest, units
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+def spans(rule, position, now=NOW):
+    return [(u.window.start, u.window.end, u.final) for u in units(rule, position, now)]
+
+
+def test_without_a_cursor_everything_is_asked_each_time():
+    assert spans(None, Position()) == [(None, None, True)]
+    assert close(None, Position(seen="x"), Unit(Window())) == Position()
+
+
+def test_first_run_starts_at_initial_and_later_ones_look_back():
+    rule = CursorPlan(field="date", kind="date", initial="2000-01-01", lookback_s=30 * 86400)
+    assert spans(rule, Position()) == [("2000-01-01", "2026-11-23", True)]
+    assert spans(rule, Position(cursor="2026-11-02")) == [("2026-10-03", "2026-11-23", True)]
+    assert spans(rule, Position(cursor="2000-01-10")) == [("2000-01-01", "2026-11-23", True)]
+
+
+def test_an_open_window_is_finished_with_its_own_bounds_before_a_new_one():
+    rule = CursorPlan(field="date", kind="date", initial="2000-01-01", lookback_s=86400)
+    open_ = Position(cursor="2026-11-01", window={"start": "2026-10-31", "end": "2026-11-20"}, resume={"page": 3}, seen="2026-11-19")
+    first, second = units(rule, open_, NOW)
+    assert (first.window, first.resume, first.seen) == (Window("2026-10-31", "2026-11-20"), {"page": 3}, "2026-11-19")
+    assert second.window == Window("2026-11-18", "2026-11-23")
+    same_day = Position(cursor="2026-11-01", window={"start": "2026-10-31", "end": "2026-11-23"}, resume={"page": 3})
+    assert len(list(units(rule, same_day, NOW))) == 1
+
+
+def test_steps_of_a_year_align_to_the_calendar():
+    rule = CursorPlan(field="date", kind="date", initial="2024-03-05", step_months=12)
+    assert spans(rule, Position()) == [
+        ("2024-01-01", "2025-01-01", False),
+        ("2025-01-01", "2026-01-01", False),
+        ("2026-01-01", "2027-01-01", True),
+    ]
+    assert spans(rule, Position(cursor="2026-11-20")) == [("2026-01-01", "2027-01-01", True)]
+
+
+def test_steps_in_seconds_end_now():
+    rule = CursorPlan(field="t", kind="datetime", initial="2026-11-21T09:00:00Z", step_s=86400)
+    assert spans(rule, Position()) == [
+        ("2026-11-21T09:00:00Z", "2026-11-22T09:00:00Z", False),
+        ("2026-11-22T09:00:00Z", "2026-11-23T09:00:00Z", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "seen", "cursor"),
+    [
+        (Unit(Window("2024-01-01", "2025-01-01"), final=False), None, "2025-01-01"),  # an empty year is behind us
+        (Unit(Window("2026-01-01", "2027-01-01")), "2026-11-20", "2026-11-20"),  # the growing one is not
+        (Unit(Window("2026-01-01", "2027-01-01")), None, "2024-05-01"),
+    ],
+)
+def test_where_the_cursor_goes_when_a_window_ends(unit, seen, cursor):
+    rule = CursorPlan(field="date", kind="date", step_months=12)
+    assert close(rule, Position(cursor="2024-05-01", seen=seen), unit) == Position(cursor=cursor)
+
+
+def test_cursors_compare_by_kind_not_by_spelling():
+    assert greatest("number", "9", "10", None) == "10"
+    assert greatest("datetime", "2026-01-01T00:00:00.5Z", "2026-01-01 00:00:00") == "2026-01-01T00:00:00.5Z"
+    assert greatest("text", "9", "10") == "9"
+
+
+def test_months_end_on_their_last_day():
+    assert add_months(datetime(2024, 1, 31), 1) == datetime(2024, 2, 29)
+    assert add_months(datetime(2024, 12, 31), 2) == datetime(2025, 2, 28)
+    assert add_months(datetime(2024, 1, 31), -1) == datetime(2023, 12, 31)
