@@ -115,7 +115,7 @@ class ScheduleSpec(_Node):
     every: Annotated[Duration | None, Meta(description="an interval, `15m`")] = None
 
 
-class Spec(_Node):
+class Spec(_Node, kw_only=True):
     """A feed file."""
 
     name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$", description="the feed's name; the file is `<name>.yaml`")]

@@ -1,0 +1,65 @@
+"""Filters of templates: pure functions of text and numbers. Each is bounded in what it may produce."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+MAX_CHARS: Final = 65_536
+_DATE_FORMAT = re.compile(r"(?:[^%]|%[YymdHMSjUWGuVaAbBpIf%])*")
+
+
+def _moment(value: Any) -> datetime:
+    """ISO text of a date or date-time (no zone: UTC), or seconds since 1970."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, UTC)
+    moment = datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def epoch(value: Any) -> int:
+    """Whole seconds since 1970-01-01 UTC."""
+    return int(_moment(value).timestamp())
+
+
+def epoch_ms(value: Any) -> int:
+    """Whole milliseconds since 1970-01-01 UTC."""
+    moment = _moment(value)
+    return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def date(value: Any, format: str = "%Y-%m-%d") -> str:
+    """The date written as ``format`` (strftime) says, in UTC."""
+    if len(format) > 100 or not _DATE_FORMAT.fullmatch(format):
+        raise ValueError("a date format of %Y %y %m %d %H %M %S %j %U %W %G %u %V %a %A %b %B %p %I %f")
+    return _moment(value).astimezone(UTC).strftime(format)
+
+
+def replace(value: Any, old: str, new: str) -> str:
+    """``value`` with every ``old`` replaced."""
+    text, old, new = str(value), str(old), str(new)
+    if len(text) + text.count(old) * len(new) > MAX_CHARS:
+        raise ValueError(f"at most {MAX_CHARS} characters")
+    return text.replace(old, new)
+
+
+def urlencode(value: Any) -> str:
+    """Percent-encoded for a part of a URL."""
+    return quote(str(value), safe="")
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "date": date,
+    "epoch": epoch,
+    "epoch_ms": epoch_ms,
+    "float": lambda value: float(str(value)),
+    "int": lambda value: int(str(value)),
+    "lower": lambda value: str(value).lower(),
+    "replace": replace,
+    "trim": lambda value: str(value).strip(),
+    "upper": lambda value: str(value).upper(),
+    "urlencode": urlencode,
+}  # `default` is Jinja's own: it must see what is undefined
