@@ -6,22 +6,22 @@ import pytest
 
 from nexus_engine.contract.options import Duration
 from nexus_engine.service.schedule import after_run, due, next_fire
-from nexus_engine.spec.model import ScheduleSpec
+from nexus_engine.compile.plan import SchedulePlan
 
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def cron(text: str, zone: str = "America/New_York") -> ScheduleSpec:
-    return ScheduleSpec(cron=text, timezone=zone)
+def cron(text: str, zone: str = "America/New_York") -> SchedulePlan:
+    return SchedulePlan(cron=text, timezone=zone)
 
 
-def every(text: str) -> ScheduleSpec:
-    return ScheduleSpec(every=Duration(text))
+def every(text: str) -> SchedulePlan:
+    return SchedulePlan(every_s=float(Duration(text)))
 
 
-def fires(schedule: ScheduleSpec, start: str, end: str) -> list[str]:
+def fires(schedule: SchedulePlan, start: str, end: str) -> list[str]:
     found, at = [], utc(start)
     while (at := next_fire(schedule, at)) < utc(end):
         found.append(at.strftime("%d %H:%M"))

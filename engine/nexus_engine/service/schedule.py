@@ -1,4 +1,4 @@
-"""When a feed runs next. Pure: time is an argument, always aware UTC.
+"""When a feed runs next. Pure: time is an argument, always aware UTC. `every` is ``every_s``; streams have no times.
 
 Cron fields are wall-clock time in their zone, so days have 23, 24 or 25 hours:
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from nexus_engine.spec.model import ScheduleSpec
+from nexus_engine.compile.plan import SchedulePlan
 
 _NEAR = timedelta(hours=4)  # no zone moves its clock by more, save for skipped whole days, which are gaps only
 _SECOND = timedelta(seconds=1)
@@ -31,14 +31,14 @@ class Due:
     catch_up: bool = False
 
 
-def next_fire(schedule: ScheduleSpec, after: datetime) -> datetime:
+def next_fire(schedule: SchedulePlan, after: datetime) -> datetime:
     """The first moment of the schedule strictly after ``after``; for ``every``, one interval later.
 
     Raises:
         ValueError: the cron never fires, or is not a cron; the zone does not exist.
     """
-    if schedule.every is not None:
-        return after + timedelta(seconds=float(schedule.every))
+    if schedule.every_s:
+        return after + timedelta(seconds=schedule.every_s)
     zone = _zone(schedule.timezone)
     local = after.astimezone(zone)
     twice = _every_hour(schedule.cron) and _folds_near(after, zone)
@@ -57,15 +57,15 @@ def next_fire(schedule: ScheduleSpec, after: datetime) -> datetime:
     return best
 
 
-def due(schedule: ScheduleSpec, *, now: datetime, stored: datetime | None) -> Due:
+def due(schedule: SchedulePlan, *, now: datetime, stored: datetime | None) -> Due:
     """When the feed is to run, given the next run that was kept (None: never scheduled before).
 
     A stored moment in the past is a missed run: due now, once, however many were missed. A stored moment in the future
     is kept while the schedule still means it (a clock that steps back fires nothing twice), and worked out anew when
     the schedule was changed, or the clock moved back by more than one run.
     """
-    if schedule.every is not None:
-        step = timedelta(seconds=float(schedule.every))
+    if schedule.every_s:
+        step = timedelta(seconds=schedule.every_s)
         if stored is None:
             return Due(now)
         if stored <= now:
@@ -79,12 +79,12 @@ def due(schedule: ScheduleSpec, *, now: datetime, stored: datetime | None) -> Du
     return Due(stored if stored == next_fire(schedule, first) else first)
 
 
-def after_run(schedule: ScheduleSpec, *, fired: datetime, now: datetime) -> datetime:
+def after_run(schedule: SchedulePlan, *, fired: datetime, now: datetime) -> datetime:
     """The next run once a run that was due at ``fired`` has ended at ``now``: never in the past, so that a run that took
     longer than its interval is followed by one run, not by all it missed. ``every`` keeps its grid."""
-    if schedule.every is None:
+    if not schedule.every_s:
         return next_fire(schedule, max(fired, now))
-    step = timedelta(seconds=float(schedule.every))
+    step = timedelta(seconds=schedule.every_s)
     missed = max(0, (now - fired) // step)
     return fired + (missed + 1) * step
 
