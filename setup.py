@@ -52,7 +52,7 @@ setup(
         "metrics": ["prometheus-client>=0.21"],
         "social": ["tweepy>=4.14", "praw>=7.8"],
         "worldbank": ["wbgapi>=1.0.12"],
-        "test": ["hypothesis>=6.120", "pytest>=8.3", "pytest-xdist>=3.6"],
+        "test": ["hypothesis>=6.120", "pytest>=8.3", "pytest-xdist>=3.6", "setuptools>=77"],
         "lint": ["mypy>=1.13", "ruff>=0.8", "types-PyYAML", "types-jsonschema"],
     },
     entry_points={"console_scripts": ["nexus-engine = nexus_engine.cli.main:main"]},

@@ -1,0 +1,21 @@
+# One line per target. Needs only make and a Python >= 3.11 (PYTHON=python3.12 to choose another).
+PYTHON ?= python3
+BIN := .venv/bin
+
+demo: .venv/.run        ; $(BIN)/nexus-engine demo
+test: .venv/.test       ; $(BIN)/python -m pytest -n 2
+lint: .venv/.test       ; $(BIN)/ruff check . && $(BIN)/mypy
+docs: .venv/.run        ; $(BIN)/nexus-engine schema && $(BIN)/nexus-engine docs && $(BIN)/nexus-engine ddl
+bench: .venv/.bench     ; $(BIN)/python bench/run.py
+kill: .venv/.test       ; NEXUS_KILLS=200 $(BIN)/python -m pytest tests/deliver -k kill
+fuzz: .venv/.test       ; NEXUS_FUZZ_SPECS=100000 $(BIN)/python -m pytest tests/spec -k fuzz
+ci:                     ; .ci/run
+clean:                  ; rm -rf .venv build dist data bench/out
+
+# The environment, in three sizes: to run, to test, to measure.
+.venv/.python:          ; $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")' && $(PYTHON) -m venv .venv && touch $@
+.venv/.run: setup.py .venv/.python ; $(BIN)/python -m pip install -q --disable-pip-version-check -e . && touch $@
+.venv/.test: .venv/.run            ; $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,lint]' && touch $@
+.venv/.bench: .venv/.run bench/requirements.txt ; $(PYTHON) -m venv .venv/bench && .venv/bench/bin/python -m pip install -q --disable-pip-version-check -r bench/requirements.txt && touch $@
+
+.PHONY: demo test lint docs bench kill fuzz ci clean

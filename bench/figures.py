@@ -1,0 +1,93 @@
+"""The other figures: staged payloads to landed rows, memory, start-up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import measure
+import pages as data
+from project import FRED_LIKE, write_project
+
+HERE = Path(__file__).parent
+W2_ROWS = 2_000_000
+PAYLOAD_ROWS = 1000
+
+
+def _json(argv: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(measure.run(argv).output.splitlines()[-1])
+    return result
+
+
+def staged(work: Path, rounds: int) -> dict[str, Any]:
+    """W2: payloads of 1,000 trades handed over ready-made, staged, mapped, checked, landed with full delivery; against the engine
+    reading the same JSON, as lines, straight into a table."""
+    bodies, lines, runs = work / "bodies", work / "trades.jsonl", []
+    bodies.mkdir()
+    with lines.open("w") as out:
+        for n in range(0, W2_ROWS, PAYLOAD_ROWS):
+            page = list(data.trade_lines(n, PAYLOAD_ROWS))
+            out.write("\n".join(page) + "\n")
+            (bodies / f"{n // PAYLOAD_ROWS:06d}.json").write_text("[" + ",".join(page) + "]")
+    (work / "none").mkdir()
+    for number in range(rounds):
+        print(f"\rstaged payloads {number + 1}/{rounds}", end="", file=sys.stderr)
+        write_project(work / "ours", bodies=bodies)
+        ours = _json([sys.executable, str(HERE / "inproc.py"), str(work / "ours"), "w2"])
+        direct = _json([sys.executable, str(HERE / "direct.py"), str(lines), str(work / "direct")])
+        write_project(work / "steps", bodies=bodies)
+        profiled = _json([sys.executable, str(HERE / "inproc.py"), str(work / "steps"), "w2", "--profile"])
+        runs.append({"ours": ours, "direct": direct, "steps": profiled["steps"]})
+        for folder in ("ours", "direct", "steps"):
+            shutil.rmtree(work / folder)
+    million = W2_ROWS / 1e6
+    bad = sum(1 for n in range(W2_ROWS) if n % data.BAD_EVERY == data.BAD_AT)
+    return {
+        "rows": W2_ROWS,
+        "rows_per_s": measure.spread([W2_ROWS / r["ours"]["wall_s"] for r in runs]),
+        "direct_rows_per_s": measure.spread([W2_ROWS / r["direct"]["wall_s"] for r in runs]),
+        "share": measure.spread([r["direct"]["wall_s"] / r["ours"]["wall_s"] for r in runs]),
+        "cpu_s_per_million": measure.spread([r["ours"]["cpu_s"] / million for r in runs]),
+        "direct_cpu_s_per_million": measure.spread([r["direct"]["cpu_s"] / million for r in runs]),
+        "steps": {k: v / million for k, v in sorted(runs[-1]["steps"].items(), key=lambda item: -item[1])},
+        "exact": all(r["ours"]["landed"] == W2_ROWS - bad and r["ours"]["quarantined"] == bad for r in runs),
+        "runs": runs,
+    }
+
+
+def memory(work: Path, rounds: int) -> dict[str, Any]:
+    """Peak resident memory of a run of 500,000 rows and of 5 million, through the command line."""
+    import systems
+
+    peaks: dict[str, float] = {}
+    with measure.page_server(data.BLOCKS) as port:
+        for rows in (500_000, 5_000_000):
+            print(f"\rmemory: {rows:,} rows   ", end="", file=sys.stderr)
+            argv, env, cwd = systems.ours(port, rows // data.PAGE_ROWS, work / "ours")
+            peaks[str(rows)] = measure.run(argv, env=env, cwd=cwd).peak_mb
+            shutil.rmtree(work / "ours")
+    small, large = peaks.values()
+    return {"peak_mb": peaks, "ratio": large / small}
+
+
+def startup(work: Path, rounds: int) -> dict[str, Any]:
+    """`--help`, and `validate-config` on 1,000 specs."""
+    program = str(Path(sys.executable).with_name("nexus-engine"))
+    root = work / "many"
+    write_project(root, port=9, pages=1)
+    for n in range(1000):
+        (root / f"sources.d/feed_{n:04d}.yaml").write_text(FRED_LIKE.format(n=n))
+    (root / "sources.d/w1.yaml").unlink()
+    runs = [
+        (measure.run([program, "--help"]), measure.run([program, "validate-config"], cwd=root, env={"FRED_API_KEY": "0" * 32}))
+        for _ in range(rounds)
+    ]
+    shutil.rmtree(root)
+    return {
+        "help_s": measure.spread([h.wall_s for h, _ in runs]),
+        "validate_1000_s": measure.spread([v.wall_s for _, v in runs]),
+        "validate_says": runs[0][1].output.strip().splitlines()[-1:],
+    }

@@ -1,0 +1,76 @@
+"""The page server of W1, in a process of its own: a thread per connection, keep-alive, bodies rendered before it listens.
+
+    python bench/server.py [--pages N]      prints "ready PORT", serves until stdin closes
+
+GET /fred/observations?series_id=P<pages>&offset=N&limit=1000: ``P200`` is a series of 200 pages, ``P0`` has no rows.
+GET /stats: requests and body bytes so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import socket
+import sys
+import threading
+
+import pages
+
+SERIES = re.compile(rb"[?&]series_id=P(\d+)")
+OFFSET = re.compile(rb"[?&]offset=(\d+)")
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+class Server:
+    def __init__(self) -> None:
+        self.requests = 0
+        self.body_bytes = 0
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self.listener.getsockname()[1]
+
+    def serve(self) -> None:
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        buffer = b""
+        with connection:
+            try:
+                while True:
+                    while b"\r\n\r\n" not in buffer:
+                        more = connection.recv(65536)
+                        if not more:
+                            return
+                        buffer += more
+                    request, buffer = buffer.split(b"\r\n\r\n", 1)
+                    self._answer(connection, request.split(b"\r\n", 1)[0])
+            except OSError:  # the client is gone
+                return
+
+    def _answer(self, connection: socket.socket, line: bytes) -> None:
+        if b"/stats" in line:
+            head, rest = b'{"requests":%d,"body_bytes":%d}' % (self.requests, self.body_bytes), b""
+        else:
+            series, offset = SERIES.search(line), OFFSET.search(line)
+            head, rest = pages.page_body(int(series[1]) if series else 0, int(offset[1]) if offset else 0)
+            self.requests += 1
+            self.body_bytes += len(head) + len(rest)
+        connection.sendall(HEAD % (len(head) + len(rest)) + head + rest)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=pages.BLOCKS, help="pages to render before listening")
+    for page in range(min(parser.parse_args().pages, pages.BLOCKS)):
+        pages.block(page)
+    server = Server()
+    threading.Thread(target=server.serve, daemon=True).start()
+    print("ready", server.port, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

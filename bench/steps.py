@@ -1,0 +1,91 @@
+"""CPU seconds by step of a run in this process, sampled: no hooks in the engine, and nothing of it is patched.
+
+Every few milliseconds each Python thread's CPU clock is read, and what it gained goes to the step its innermost known
+frame belongs to. Embedded ClickHouse works in threads of its own: their CPU (the process's less that of the Python
+threads) goes to the step that is inside an engine call at that time.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from types import FrameType
+
+# (end of the file name, function or "" for any, step); the first that fits, from the innermost frame outwards.
+STEPS = (
+    ("/query/", "", "query"),
+    ("host/", "", "fetch"),
+    ("sources/http/", "", "fetch"),
+    ("bench_source.py", "", "fetch"),
+    ("formats/", "", "fetch"),
+    ("deliver/stage.py", "", "stage"),
+    ("deliver/spool.py", "", "spool"),
+    ("clickhouse/sink", "", "insert"),
+    ("sinks/clickhouse/", "", "insert"),
+    ("state/", "", "intent"),
+)
+
+
+def step_of(frame: FrameType | None) -> tuple[str, bool]:
+    """The step of a thread, and whether it is inside a call of the embedded engine."""
+    inside = False
+    while frame is not None:
+        file, function = frame.f_code.co_filename, frame.f_code.co_name
+        inside = inside or file.endswith("clickhouse/engine.py")
+        for part, name, step in STEPS:
+            if part in file and name in ("", function):
+                return step, inside
+        frame = frame.f_back
+    return "other", inside
+
+
+class Sampler:
+    """``with Sampler() as s: ...``, then ``s.cpu``: step -> CPU seconds."""
+
+    def __init__(self, every_s: float = 0.004) -> None:
+        self.cpu: Counter[str] = Counter()
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler")
+
+    def __enter__(self) -> Sampler:
+        self._last: dict[int, float] = {}
+        self._last_process = time.process_time()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self._sample()
+
+    def _sample(self) -> None:
+        frames = sys._current_frames()
+        python_gain, engine_step = 0.0, ""
+        for thread in threading.enumerate():
+            if thread.ident is None:
+                continue
+            try:
+                clock = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+            except OSError:  # it ended between the two lines
+                continue
+            gain = clock - self._last.get(thread.ident, 0.0)
+            self._last[thread.ident] = clock
+            python_gain += gain
+            if thread is self._thread:
+                continue
+            step, inside = step_of(frames.get(thread.ident))
+            self.cpu[step] += gain
+            if inside:
+                engine_step = step
+        process = time.process_time()
+        native = process - self._last_process - python_gain
+        self._last_process = process
+        if native > 0:
+            self.cpu[engine_step or "engine, background"] += native

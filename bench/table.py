@@ -1,0 +1,74 @@
+"""What the benchmark prints for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+TARGETS = {"dlt": 8.0, "faucet": 2.0, "Bento, tuned": 1.3, "hand loop, good": 1.5, "hand loop, handbook": 6.0}  # W1L, rows/s
+CPU_TARGETS = {"dlt": 1 / 8, "faucet": 1 / 2}
+
+
+def _range(value: Sequence[float], digits: int = 2) -> str:
+    middle, least, greatest = value
+    return f"{middle:,.{digits}f} ({least:,.{digits}f}-{greatest:,.{digits}f})"
+
+
+def _rows(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(str(line[i])) for line in (head, *rows)) for i in range(len(head))]
+    print(f"\n{title}")
+    for line in (head, ["-" * w for w in widths], *rows):
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_w1(part: dict[str, Any]) -> None:
+    rows = []
+    for name, s in part["systems"].items():
+        ratio, verdict = part["ratios"].get(name), part["landed"].get(name)
+        rows.append([
+            name,
+            _range(s["rows_per_s"], 0),
+            _range(s["cpu_s_per_million"]),
+            f"{s['peak_mb']:.0f}",
+            f"{s['start_s'][0]:.2f}",
+            _range(ratio["speed"]) if ratio else "",
+            f"{TARGETS[name]:g}" if name in TARGETS else "",
+            _range(ratio["cpu"]) if ratio else "",
+            f"{CPU_TARGETS[name]:.3f}" if name in CPU_TARGETS else "",
+            "" if verdict is None else "exact" if verdict["exact"] else f"WRONG: {verdict['rows']} of {verdict['expected']}",
+        ])  # fmt: skip
+    head = ["system", "rows/s", "CPU s/M rows", "MB", "start s", "ours is x faster", "due", "our CPU / its", "due", "landed"]
+    _rows(f"{part['pages']} pages x 1,000 rows over HTTP, net of start-up: median (least-greatest)", head, rows)
+    floor = part["ratios"].get("transport floor")
+    if floor:
+        per_million = [v / (part["rows"] / 1e6) for v in floor["cpu_above_s"]]
+        print(f"CPU above the transport floor, s per million rows: {_range(per_million)}; due: 1.5 at most")
+    if part["steps"]:
+        print("CPU s per million rows by step: " + ", ".join(f"{k} {_range(v)}" for k, v in part["steps"].items()))
+    for name, message in part["failures"].items():
+        print(f"FAILED {name}: {message}")
+
+
+def print_staged(part: dict[str, Any]) -> None:
+    rows = [
+        ["payloads to landed rows", _range(part["rows_per_s"], 0), _range(part["cpu_s_per_million"]), "1,000,000"],
+        ["engine alone, no checks", _range(part["direct_rows_per_s"], 0), _range(part["direct_cpu_s_per_million"]), ""],
+        ["share of the engine alone", _range(part["share"]), "", "0.60"],
+    ]
+    _rows(f"{part['rows']:,} trades, six typed and checked fields, no transport", ["", "rows/s", "CPU s/M rows", "due"], rows)
+    print("CPU s per million rows by step: " + ", ".join(f"{k} {v:.2f}" for k, v in part["steps"].items()))
+    print("rows landed and refused: " + ("exact" if part["exact"] else "WRONG"))
+
+
+def print_memory(part: dict[str, Any]) -> None:
+    rows = [[f"{int(n):,}", f"{mb:.0f}"] for n, mb in part["peak_mb"].items()]
+    _rows("Peak resident memory of a run", ["rows", "MB"], rows)
+    print(f"ratio {part['ratio']:.2f}; due: 1.30 at most, and under 700 MB")
+
+
+def print_startup(part: dict[str, Any]) -> None:
+    rows = [
+        ["nexus-engine --help", _range(part["help_s"]), "0.3"],
+        ["validate-config, 1,000 specs", _range(part["validate_1000_s"]), "5"],
+    ]
+    _rows("Start-up", ["command", "s", "due"], rows)
