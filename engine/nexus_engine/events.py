@@ -128,10 +128,14 @@ class Observers:
     def add(self, observer: Observer) -> None:
         self._observers.append(observer)
 
+    def remove(self, observer: Observer) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
+
     def emit(self, event: Event) -> None:
         for observer in tuple(self._observers):
             try:
                 observer(event)
             except Exception as error:  # noqa: BLE001  an observer must never change a run
-                self._observers.remove(observer)
+                self.remove(observer)
                 print(f"observer {observer!r} failed and was dropped: {error!r}", file=sys.stderr)

@@ -51,7 +51,7 @@ def test_steps_in_seconds_end_now():
     rule = CursorPlan(field="t", kind="datetime", initial="2026-11-21T09:00:00Z", step_s=86400)
     assert spans(rule, Position()) == [
         ("2026-11-21T09:00:00Z", "2026-11-22T09:00:00Z", False),
-        ("2026-11-22T09:00:00Z", "2026-11-23T09:00:00Z", False),
+        ("2026-11-22T09:00:00Z", "2026-11-23T09:00:00Z", True),
     ]
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from nexus_engine.compile.plan import CursorPlan
 from nexus_engine.contract.source import Partition, Payload
-from nexus_engine.deliver.report import WindowBooks
 from nexus_engine.deliver.windows import Position, Unit, close, opened, units
 from nexus_engine.errors import NexusError, PluginFailed, Reconnect
 
@@ -23,11 +23,12 @@ RECONNECTS = 5
 
 @dataclass
 class Ticket:
-    """One partition in one run. ``safe`` is its position as the state store has it; only the loop moves it."""
+    """One partition in one run. ``safe`` is its position as the state store has it (``stored``: that JSON itself, None before
+    the first batch); only the loop moves it."""
 
     partition: Partition
     safe: Position
-    books: dict[int, WindowBooks] = field(default_factory=dict)  # by id of the unit
+    stored: Any = None
     failed: bool = False
     finished: bool = False
 

@@ -6,7 +6,7 @@ intent is recorded a crash fetches again from the old position.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -78,9 +78,10 @@ class Stage:
 
     def add(self, unit: int, payload: Payload) -> None:
         """Append a payload; one without records keeps its place in the order and writes no line."""
-        body = body_bytes(payload.body) if payload.body else b""
-        p = len(self.payloads)
         bare = Payload(b"", payload.position, payload.last, payload.page, payload.url, payload.total)
+        self._write(len(self.payloads), unit, bare, body_bytes(payload.body) if payload.body else b"")
+
+    def _write(self, p: int, unit: int, bare: Payload, body: bytes) -> None:
         offset = self.size_bytes
         if body:
             if self._file is None:
@@ -112,7 +113,7 @@ class Stage:
         """Copy the lines of some payloads, unchanged, into a raw file of their own."""
         with self.path.open("rb") as source, path.open("wb") as out:
             for p in sorted(wanted):
-                staged = self.payloads[p]
+                staged = self.at(p)
                 if staged.length:
                     source.seek(staged.offset)
                     out.write(self.line(staged, source.read(staged.length)))
@@ -121,13 +122,16 @@ class Stage:
         """The stage line of a payload with another body (a single record of it, say)."""
         return b'{"p":%d,"k":%s,"b":%s}\n' % (staged.p, self._keys[staged.unit], body)
 
-    def rewrite(self, bodies: dict[int, Sequence[bytes]], path: Path) -> None:
-        """The whole stage with some payloads' bodies replaced (none: left out)."""
-        with self.path.open("rb") as source, path.open("wb") as out:
-            for staged in self.payloads:
-                if staged.p in bodies:
-                    for body in bodies[staged.p]:
-                        out.write(self.line(staged, body))
-                elif staged.length:
-                    source.seek(staged.offset)
-                    out.write(self.line(staged, source.read(staged.length)))
+    def at(self, p: int) -> Staged:
+        """The payload numbered ``p`` (numbers have gaps in a stage that was cut)."""
+        if p < len(self.payloads) and self.payloads[p].p == p:
+            return self.payloads[p]
+        return next(staged for staged in self.payloads if staged.p == p)
+
+    def keep(self, other: Stage, staged: Staged, body: bytes | None = None) -> None:
+        """Take over a payload of another stage under the same number, with another body when one is given."""
+        if not self.units:
+            self.units, self._keys = other.units, other._keys
+        if body is None:
+            body = other.body(staged) if staged.length else b""
+        self._write(staged.p, staged.unit, staged.payload, body)

@@ -126,7 +126,7 @@ def _stepped(rule: CursorPlan, start: str, now: datetime) -> Iterator[Unit]:
             end = add_months(at, rule.step_months)
         else:
             end = at + timedelta(seconds=rule.step_s)
-        final = end > limit
+        final = end >= limit  # what reaches the present is still growing
         if final and not rule.step_months:
             end = limit
         yield Unit(Window(_text(rule.kind, at), _text(rule.kind, end)), final=final)

@@ -1,0 +1,268 @@
+"""One batch through the engine: map, isolate poison, judge, compare, spool. No state is changed here.
+
+    stage -> map -> (poison? one record at a time) -> page limits -> rules -> refused rows -> compare -> spool file
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nexus_engine.clickhouse.engine import Engine, EngineError
+from nexus_engine.compile.plan import Plan
+from nexus_engine.compile.raw import records_of
+from nexus_engine.contract.sink import Sink
+from nexus_engine.deliver.poison import DATA_ERRORS, isolate
+from nexus_engine.deliver.stage import Stage, Staged
+from nexus_engine.errors import RuleFailed, StopFeed, TooManyRefused
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A record that does not land: its raw text, where it came from, and every reason ``<field>: <code>: <text>``."""
+
+    p: int
+    record: int
+    raw: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PageStats:
+    """Counts of one payload; ``cursor_max`` is the greatest cursor value among its rows, as text."""
+
+    read: int = 0
+    ok: int = 0
+    filtered: int = 0
+    cursor_max: str | None = None
+
+
+@dataclass
+class Worked:
+    """A batch that is ready to become an intent. ``stage`` is what was kept: pages after a guilty one are cut off, and
+    ``failures`` says, by unit of the stage, why."""
+
+    stage: Stage
+    stats: dict[int, PageStats]
+    refusals: list[Refusal]
+    failures: dict[int, StopFeed]
+    warnings: list[str]
+    counts: dict[int, dict[str, int]]  # p -> new, revised, unchanged, superseded
+    rows: int  # to land
+    spool: Path | None  # Arrow file with the rows, not yet durable
+
+
+@dataclass
+class Bench:
+    """What a batch is worked with. ``run`` fills the query's run values; ``folder`` is ``raw/``."""
+
+    plan: Plan
+    engine: Engine
+    sink: Sink
+    folder: Path
+    run: Mapping[str, str]
+    files: list[Path] = field(default_factory=list)
+
+    def file(self, name: str) -> Path:
+        """A scratch file that :meth:`clean` removes."""
+        path = self.folder / name
+        self.files.append(path)
+        return path
+
+    def clean(self) -> None:
+        for path in self.files:
+            path.unlink(missing_ok=True)
+        self.files.clear()
+
+
+def work(stage: Stage, bench: Bench) -> Worked:
+    """Map and judge a closed stage; see the module's text. Comparing comes later (:func:`select`), under the table's lock.
+
+    Raises:
+        RuleFailed, TooManyRefused: the whole batch is not to land.
+        StopFeed: the query itself does not run.
+    """
+    mapped = bench.file(f"{stage.path.stem}.mapped.arrow")
+    kept, poison = _map(stage, bench, mapped)
+    stats = _stats(bench, mapped) if kept.has_lines else {}
+    failures = _guilty_pages(kept, stats, poison, bench)
+    if failures:
+        cut = _cut(kept, failures, bench)
+        poison = [refusal for refusal in poison if refusal.p in {staged.p for staged in cut.payloads}]
+        if cut.has_lines:
+            kept, more = _map(cut, bench, mapped)
+            poison += more
+        else:
+            kept = cut
+        stats = _stats(bench, mapped) if kept.has_lines else {}
+    warnings = _judge_batch(kept, stats, poison, bench, mapped)
+    refusals = poison + _refusals(kept, stats, bench)
+    return Worked(kept, stats, refusals, failures, warnings, {}, 0, None)
+
+
+def select(worked: Worked, bench: Bench, mapped: Path) -> None:
+    """Compare with what the table holds and write the rows to land into a file beside the stage. Call under the table's lock."""
+    if not worked.stage.has_lines or not any(stats.ok for stats in worked.stats.values()):
+        return
+    query, engine = bench.plan.query, bench.engine
+    current = bench.sink.current(bench.plan.target) if bench.plan.target.key else None
+    counting = query.compare_counts_sql(mapped, current)
+    if counting is None:
+        worked.counts = {p: {"new": stats.ok} for p, stats in worked.stats.items()}
+    else:
+        worked.counts = {int(row.pop("_p")): {name: int(n) for name, n in row.items()} for row in engine.rows(counting)}
+    worked.rows = sum(count.get("new", 0) + count.get("revised", 0) for count in worked.counts.values())
+    if worked.rows:
+        worked.spool = bench.file(f"{worked.stage.path.stem}.spool.arrow")
+        engine.query(query.finish_sql(mapped, worked.spool, current))
+
+
+def _map(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refusal]]:
+    """Run the query; when a record breaks it, take that record out alone and run it again."""
+    if not stage.has_lines:
+        return stage, []
+    try:
+        bench.engine.query(bench.plan.query.map_sql(stage.path, mapped, bench.run))
+        return stage, []
+    except EngineError as error:
+        if error.code not in DATA_ERRORS:
+            raise query_failed(error, bench.plan) from None
+    kept, guilty = isolate(stage, bench.plan, lambda raw: _try(bench, raw), bench.file)
+    poison = [Refusal(g.p, g.record, g.raw, (f"record: structure: {g.reason}",)) for g in guilty]
+    if kept.has_lines:
+        try:
+            bench.engine.query(bench.plan.query.map_sql(kept.path, mapped, bench.run))
+        except EngineError as error:
+            raise query_failed(error, bench.plan) from None
+    return kept, poison
+
+
+def _try(bench: Bench, raw: Path) -> str | None:
+    """The engine's complaint about a raw file, or None when the query runs over it."""
+    try:
+        bench.engine.query(bench.plan.query.map_sql(raw, bench.file(f"{raw.stem}.try.arrow"), bench.run))
+    except EngineError as error:
+        if error.code in DATA_ERRORS:
+            return error.message.splitlines()[0][:300]
+        raise query_failed(error, bench.plan) from None
+    return None
+
+
+def query_failed(error: EngineError, plan: Plan) -> StopFeed:
+    """The feed's query does not run, for a reason that is not one record's."""
+    return StopFeed(
+        f"the feed's query failed: {error.message.splitlines()[0][:500]} (ClickHouse code {error.code})",
+        where=f"feed {plan.feed}, {plan.spec_file}",
+        did="nothing of this batch landed; the position is kept",
+        do=f"see the query with: nexus-engine plan {plan.feed} --sql",
+    )
+
+
+def _stats(bench: Bench, mapped: Path) -> dict[int, PageStats]:
+    found = {}
+    for row in bench.engine.rows(bench.plan.query.stats_sql(mapped)):
+        found[int(row["_p"])] = PageStats(int(row["read"]), int(row["ok"]), int(row["filtered"]), row["cursor_max"])
+    return found
+
+
+def _poisoned(poison: list[Refusal]) -> Counter[int]:
+    return Counter(refusal.p for refusal in poison)
+
+
+def _guilty_pages(stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench) -> dict[int, StopFeed]:
+    """Per unit: the error of its first page with more refusals than `max_refused`."""
+    limit, bad = bench.plan.max_refused, _poisoned(poison)
+    failures: dict[int, StopFeed] = {}
+    for staged in stage.payloads:
+        page = stats.get(staged.p, PageStats())
+        read = page.read + bad[staged.p]
+        refused = read - page.ok - page.filtered
+        if read and refused / read > limit and staged.unit not in failures:
+            failures[staged.unit] = _too_many(staged, refused, read, stage, poison, bench)
+    return failures
+
+
+def _too_many(staged: Staged, refused: int, read: int, stage: Stage, poison: list[Refusal], bench: Bench) -> TooManyRefused:
+    shown = [refusal for refusal in poison if refusal.p == staged.p]
+    if staged.length:
+        shown += _explain(stage, {staged.p}, bench, f"page{staged.p}")
+    reasons = Counter(reason for refusal in shown for reason in refusal.reasons)
+    common = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
+    sample = f"; for example {shown[0].raw[:200]}" if shown else ""
+    error = TooManyRefused(
+        f"{refused} of {read} records of page {staged.payload.page} were refused, more than max_refused {bench.plan.max_refused:g} "
+        f"allows: {common}{sample} ({staged.payload.url})",
+        where=f"feed {bench.plan.feed}",
+        did="the pages before it landed; the position stays in front of it",
+        do=f"see what changed with: nexus-engine preview {bench.plan.feed}; mend the fields, or raise max_refused",
+    )
+    error.p = staged.p  # type: ignore[attr-defined]  where _cut cuts
+    return error
+
+
+def _cut(stage: Stage, failures: dict[int, StopFeed], bench: Bench) -> Stage:
+    """The stage without the guilty pages and what follows them in their own windows and partitions."""
+    guilty = {stage.units[unit].partition.key: error.p for unit, error in failures.items()}  # type: ignore[attr-defined]
+    cut = Stage(bench.file(f"{stage.path.stem}.cut.jsonl"))
+    for staged in stage.payloads:
+        unit = stage.units[staged.unit]
+        if staged.p < guilty.get(unit.partition.key, staged.p + 1):
+            cut.keep(stage, staged)
+    cut.close()
+    return cut
+
+
+def _judge_batch(
+    stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Path
+) -> list[str]:
+    """Limits and rules over the whole batch; the warnings of rules that only warn."""
+    read = sum(page.read for page in stats.values()) + len(poison)
+    refused = read - sum(page.ok + page.filtered for page in stats.values())
+    where = f"feed {bench.plan.feed}"
+    if read and refused / read > bench.plan.max_refused:
+        raise TooManyRefused(
+            f"{refused} of {read} records of a batch were refused, more than max_refused {bench.plan.max_refused:g} allows",
+            where=where, did="nothing of the batch landed; the position is kept",
+            do=f"see what changed with: nexus-engine preview {bench.plan.feed}",
+        )
+    rules = bench.plan.query.rules_sql(mapped) if stage.has_lines else None
+    if rules is None:
+        return []
+    warnings = []
+    for verdict in bench.plan.query.judge_rules(bench.engine.rows(rules)[0]):
+        if verdict.ok:
+            continue
+        if verdict.severity == "warn":
+            warnings.append(verdict.message)
+        else:
+            raise RuleFailed(
+                f"rule {verdict.rule} does not hold: {verdict.message}", where=where,
+                did="nothing of the batch landed; the position is kept",
+                do="look at the data with nexus-engine preview, then mend the feed or the rule",
+            )
+    return warnings
+
+
+def _refusals(stage: Stage, stats: dict[int, PageStats], bench: Bench) -> list[Refusal]:
+    guilty = {p for p, page in stats.items() if page.read > page.ok + page.filtered}
+    return _explain(stage, guilty, bench, "refused") if guilty else []
+
+
+def _explain(stage: Stage, guilty: set[int], bench: Bench, name: str) -> list[Refusal]:
+    """The reasons of the refused rows of some payloads, each with its record's own text."""
+    small = bench.file(f"{stage.path.stem}.{name}.jsonl")
+    stage.extract(guilty, small)
+    reasons: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in bench.engine.rows(bench.plan.query.refused_sql(small, bench.run)):
+        reasons[int(row["_p"])].append(row)
+    found = []
+    source = bench.plan.source
+    for p, rows in sorted(reasons.items()):
+        records = records_of(stage.body(stage.at(p)), source.records, source.flat)
+        found += [
+            Refusal(p, int(row["_i"]), records[int(row["_i"])].decode("utf-8", "replace"), tuple(row["reasons"])) for row in rows
+        ]
+    return found

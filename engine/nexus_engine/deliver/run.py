@@ -1,0 +1,328 @@
+"""The one loop: the only code that moves rows.
+
+    position -> fetch -> stage -> query -> compare -> spool -> intent(+position) -> insert -> done
+
+``run_feed`` reads like that line. Replay, reparse, backfill and heal are sources into it, never second loops.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.sink import Batch, Sink
+from nexus_engine.contract.source import Payload
+from nexus_engine.deliver import protocol
+from nexus_engine.deliver.batch import Bench, PageStats, Worked, select, work
+from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, ReadUnit, Ticket, advance
+from nexus_engine.deliver.report import ErrorReport, RunReport, WindowBooks
+from nexus_engine.deliver.spool import commit
+from nexus_engine.deliver.stage import Stage
+from nexus_engine.deliver.windows import Position, Unit, greatest
+from nexus_engine.errors import NexusError, StopEngine, StopFeed
+from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned
+from nexus_engine.state.records import Intent, Quarantined, WindowCounts
+from nexus_engine.state.store import Store
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a batch closes, and how much may wait. Larger batches cost memory, smaller ones an fsync and a part each."""
+
+    batch_bytes: int = 48 * 2**20
+    batch_pages: int = 20_000
+    linger_s: float = 10.0
+    channel_bytes: int = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the loop needs of its session: plain values and open things."""
+
+    plan: Plan
+    store: Store
+    engine: Engine
+    sink: Sink
+    observers: Observers
+    folder: Path  # the data folder
+    table: AbstractContextManager[Any]  # held while this target's table is compared and written
+    now: Callable[[], datetime]
+    limits: Limits = Limits()
+
+
+def run_feed(line: Line, tickets: list[Ticket], read: ReadUnit, report: RunReport, stop: threading.Event, threads: int) -> None:
+    """Read every ticket's due windows and deliver them, batch by batch. Failures of partitions and of the feed end up in
+    ``report``; other partitions go on.
+
+    Raises:
+        StopEngine: the process must stop (disk full, state damaged).
+    """
+    abort = threading.Event()
+    channel = Channel(line.limits.channel_bytes)
+    fetchers = Fetchers(
+        tickets, read, rule=line.plan.cursor, now=moment_of(report), stopping=lambda: stop.is_set() or abort.is_set(),
+        threads=threads, channel=channel,
+    )
+    fetchers.start()
+    try:
+        for stage in _stages(line, tickets, channel, report):
+            _deliver(line, stage, report)
+    except StopEngine:
+        raise
+    except NexusError as error:
+        _fail(report, error)
+    finally:
+        abort.set()
+        fetchers.join()
+    report.status = _verdict(report, tickets, stop)
+
+
+def moment_of(report: RunReport) -> datetime:
+    """The run's start: the only clock its windows and values see."""
+    return datetime.fromisoformat(report.started_at.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunReport) -> Iterator[Stage]:
+    """Closed stages: full ones, ones that waited long enough, and the rest at the end."""
+    waiting = len(tickets)
+    stage, since, number = _new_stage(line, report, 0), time.monotonic(), 0
+    try:
+        while waiting:
+            left = line.limits.linger_s - (time.monotonic() - since) if stage.payloads else None
+            arrival = channel.get(left if left is None or left > 0 else 0.0)
+            if arrival is not None:
+                waiting -= _arrived(line, stage, arrival, report)
+            full = stage.size_bytes >= line.limits.batch_bytes or len(stage.payloads) >= line.limits.batch_pages
+            lingered = bool(stage.payloads) and time.monotonic() - since >= line.limits.linger_s
+            if full or lingered:
+                stage.close()
+                yield stage
+                number += 1
+                stage = _new_stage(line, report, number)
+            if not stage.payloads:
+                since = time.monotonic()
+        stage.close()
+        if stage.payloads:
+            yield stage
+    finally:
+        stage.close()
+        stage.path.unlink(missing_ok=True)
+
+
+def _new_stage(line: Line, report: RunReport, number: int) -> Stage:
+    return Stage(line.folder / "raw" / f"{report.run_id}-{number}.jsonl")
+
+
+def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> int:
+    """Put a payload into the stage, or note a partition's end or failure; 1 when the partition is done."""
+    ticket, unit, payload = arrival.ticket, arrival.unit, arrival.payload
+    if arrival.error is not None:
+        ticket.failed = True
+        _fail(report, arrival.error, ticket.partition.key)
+        return 1
+    if unit is None or payload is None:
+        ticket.finished = True
+        return 1
+    if not ticket.failed:
+        stage.add(stage.unit(ticket.partition, unit.window, (ticket, unit)), payload)
+        line.observers.emit(
+            PageRead(report.feed, report.run_id, ticket.partition.key, payload.page, len(payload.body), payload.total)
+        )
+    return 0
+
+
+def _deliver(line: Line, stage: Stage, report: RunReport) -> None:
+    """One batch, from its stage to its rows in the table."""
+    values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
+    bench = Bench(line.plan, line.engine, line.sink, line.folder / "raw", values)
+    try:
+        worked = work(stage, bench)
+        with line.table:
+            _settle_table(line)
+            select(worked, bench, bench.folder / f"{stage.path.stem}.mapped.arrow")
+            _land(line, worked, report)
+    finally:
+        bench.clean()
+        stage.path.unlink(missing_ok=True)
+
+
+def _settle_table(line: Line) -> None:
+    """The table fits the spec and holds every staged batch: only then may rows be compared with it."""
+    for batch in line.store.staged(line.plan.target.name):
+        protocol.deliver(batch, line.sink, line.store, line.observers, recovered=True)
+    line.sink.prepare(line.plan.target, apply=line.plan.ddl == "auto")
+
+
+def _land(line: Line, worked: Worked, report: RunReport) -> None:
+    """Spool, intent, insert, done: steps 1 to 4 of the protocol, then the books."""
+    started = time.monotonic()
+    batch_id, seq = line.store.new_batch_id()
+    batch: Batch | None = None
+    advances = _advances(line, worked)
+    books = _books(worked)
+    if worked.spool is not None:
+        path, digest = commit(worked.spool, line.folder / "spool", batch_id)
+        batch = Batch(
+            id=batch_id, seq=seq, feed=report.feed, run_id=report.run_id, target=line.plan.target, path=str(path),
+            rows=worked.rows, sha256=digest,
+        )
+    intent = Intent(
+        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(worked),
+        advances={key: (before, after.data()) for key, (before, after) in advances.items()}, books=_counts(books),
+        position_hash=line.plan.position_hash, target=line.plan.target.name,
+    )
+    protocol.intend(line.store, intent)
+    _moved(worked, advances)
+    _enter(report, books)
+    if worked.refusals:
+        reasons: dict[str, int] = {}
+        for refusal in worked.refusals:
+            for reason in refusal.reasons:
+                reasons[reason] = reasons.get(reason, 0) + 1
+        line.observers.emit(RowsRefused(report.feed, report.run_id, len(worked.refusals), reasons))
+    for warning in worked.warnings:
+        report.warnings.append(warning)
+        line.observers.emit(RuleWarned(report.feed, report.run_id, "", warning))
+    if batch is not None:
+        line.observers.emit(BatchStaged(report.feed, report.run_id, batch.id, batch.rows))
+        protocol.deliver(batch, line.sink, line.store, line.observers)
+        report.batches += 1
+        _landed(report, books)
+        line.observers.emit(
+            BatchLanded(report.feed, report.run_id, batch.id, batch.rows, (time.monotonic() - started) * 1000)
+        )
+    for index, error in worked.failures.items():
+        ticket, _ = _ticket(worked, index)
+        ticket.failed = True
+        _fail(report, error, ticket.partition.key)
+
+
+Moves = dict[str, tuple[Any, Position]]  # partition key -> (what is stored, where it goes)
+
+
+def _advances(line: Line, worked: Worked) -> Moves:
+    """Where each partition of the batch stands once its payloads are safe."""
+    moves: Moves = {}
+    rule = line.plan.cursor
+    for staged in worked.stage.payloads:
+        ticket, unit = _ticket(worked, staged.unit)
+        before, at = moves.get(ticket.partition.key, (ticket.stored, ticket.safe))
+        seen = unit.seen if at.window is None else at.seen
+        if rule is not None:
+            seen = greatest(rule.kind, seen, worked.stats[staged.p].cursor_max if staged.p in worked.stats else None)
+        moves[ticket.partition.key] = (before, advance(rule, at, unit, staged.payload, seen))
+    return moves
+
+
+def _moved(worked: Worked, moves: Moves) -> None:
+    for index in range(len(worked.stage.units)):
+        ticket, _ = _ticket(worked, index)
+        if ticket.partition.key in moves:
+            ticket.safe = moves[ticket.partition.key][1]
+            ticket.stored = ticket.safe.data()
+
+
+def _ticket(worked: Worked, unit: int) -> tuple[Ticket, Unit]:
+    ticket, read = worked.stage.units[unit].ticket  # type: ignore[misc]  the loop's own handle, opaque to the stage
+    return ticket, read
+
+
+def _books(worked: Worked) -> list[WindowBooks]:
+    """The batch's rows per window, rows to land counted as in flight."""
+    refused: dict[int, int] = {}
+    for refusal in worked.refusals:
+        refused[refusal.p] = refused.get(refusal.p, 0) + 1
+    books = [
+        WindowBooks(partition=unit.partition.key, window_start=unit.window.start, window_end=unit.window.end)
+        for unit in worked.stage.units
+    ]
+    for staged in worked.stage.payloads:
+        book, stats, count = books[staged.unit], worked.stats.get(staged.p, PageStats()), worked.counts.get(staged.p, {})
+        bad = refused.get(staged.p, 0)
+        book.pages += 1
+        book.total = staged.payload.total if staged.payload.total is not None else book.total
+        book.complete = book.complete or staged.payload.last
+        book.read += stats.ok + stats.filtered + bad
+        book.filtered += stats.filtered
+        book.quarantined += bad
+        book.new += count.get("new", 0)
+        book.revised += count.get("revised", 0)
+        book.unchanged += count.get("unchanged", 0)
+        book.superseded += count.get("superseded", 0)
+    for book in books:
+        book.in_flight = book.new + book.revised
+    return books
+
+
+def _counts(books: list[WindowBooks]) -> tuple[WindowCounts, ...]:
+    names = ("read", "new", "revised", "unchanged", "superseded", "filtered", "quarantined", "in_flight", "pages")
+    return tuple(
+        WindowCounts(
+            partition=book.partition, window_start=book.window_start, window_end=book.window_end, complete=book.complete,
+            counts={name: getattr(book, name) for name in names},
+        )
+        for book in books
+    )
+
+
+def _enter(report: RunReport, books: list[WindowBooks]) -> None:
+    """Add a batch's books to the run's, window by window."""
+    known = {(book.partition, book.window_start, book.window_end): book for book in report.books}
+    for book in books:
+        report.add(book)
+        old = known.get((book.partition, book.window_start, book.window_end))
+        if old is None:
+            report.books.append(book)
+        else:
+            old.add(book)
+            old.pages += book.pages
+            old.complete = old.complete or book.complete
+            old.total = book.total if book.total is not None else old.total
+
+
+def _landed(report: RunReport, books: list[WindowBooks]) -> None:
+    """What was in flight is in the table."""
+    windows = {(book.partition, book.window_start, book.window_end): book for book in report.books}
+    for book in books:
+        rows = book.new + book.revised
+        for entry in (report, windows[book.partition, book.window_start, book.window_end]):
+            entry.in_flight -= rows
+            entry.landed += rows
+
+
+def _quarantined(worked: Worked) -> tuple[Quarantined, ...]:
+    found = []
+    for refusal in worked.refusals:
+        staged = worked.stage.at(refusal.p)
+        unit = worked.stage.units[staged.unit]
+        found.append(
+            Quarantined(
+                partition=unit.partition.key, record=refusal.record, raw=refusal.raw, reasons=refusal.reasons,
+                page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start,
+            )
+        )
+    return tuple(found)
+
+
+def _fail(report: RunReport, error: NexusError, partition: str = "") -> None:
+    report.errors.append(
+        ErrorReport(
+            kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do, partition=partition
+        )
+    )
+
+
+def _verdict(report: RunReport, tickets: list[Ticket], stop: threading.Event) -> str:
+    if report.errors:
+        return "failed"
+    if stop.is_set() and not all(ticket.finished and ticket.safe.window is None for ticket in tickets):
+        return "stopped"
+    return "ok" if report.read else "empty"

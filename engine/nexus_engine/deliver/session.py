@@ -1,0 +1,288 @@
+"""A Session: the live things of one process over one data folder. It opens, recovers, runs feeds, closes.
+
+A Plan is plain data; clients, state, the embedded engine and sinks belong here. Nothing else holds them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.host import RunInfo
+from nexus_engine.contract.registry import Registry
+from nexus_engine.contract.sink import Sink
+from nexus_engine.contract.source import Partition, Payload, ReadRequest
+from nexus_engine.deliver.fetch import Ticket
+from nexus_engine.deliver.lock import OwnerLock
+from nexus_engine.deliver.recovery import recover
+from nexus_engine.deliver.report import ErrorReport, RunReport
+from nexus_engine.deliver.run import Limits, Line, run_feed
+from nexus_engine.deliver.windows import Position, Unit
+from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine
+from nexus_engine.events import Event, Observers, RequestDone, RunFinished, RunStarted
+from nexus_engine.host.feed import FeedHost
+from nexus_engine.host.http import HttpHost
+from nexus_engine.project.project import Project
+from nexus_engine.spec.templates import Scope, convert, render_options
+from nexus_engine.state.records import Request, Run
+from nexus_engine.state.store import Store
+
+DEFAULT_CONCURRENCY = 4  # partitions of one feed read side by side, unless the feed or its API says otherwise
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a sink sees of the session."""
+
+    data_dir: Path
+    engine: Engine
+
+
+class Session:
+    """Use :meth:`open`; close it, or use it as a context manager.
+
+    Thread-safe: several feeds may run side by side; the compare and write of one table happen one at a time.
+    """
+
+    def __init__(
+        self, project: Project, registry: Registry, store: Store, engine: Engine, lock: OwnerLock, http: HttpHost,
+        observers: Observers, now: Callable[[], datetime],
+    ) -> None:
+        self.project = project
+        self.registry = registry
+        self.store = store
+        self.engine = engine
+        self.observers = observers
+        self._lock = lock
+        self._http = http
+        self._now = now
+        self._sinks: dict[str, Sink] = {}
+        self._tables: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+        self.limits = Limits()
+
+    @classmethod
+    def open(
+        cls, project: Project, registry: Registry, *, observers: Observers | None = None,
+        now: Callable[[], datetime] | None = None, recorder: Any = None, replay: Any = None,
+    ) -> Self:
+        """Own the data folder, open what is in it, and deliver what an earlier process left staged.
+
+        Args:
+            now: the clock; a replay's frozen time.
+            recorder: host.recorder.Recorder that keeps every exchange.
+            replay: testing.replay.ReplayServer that takes the place of the APIs' base URLs.
+
+        Raises:
+            Locked: another process owns the folder.
+            StateDamaged: what is there cannot be trusted.
+        """
+        data = project.data_dir
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = OwnerLock(data / "nexus.lock")
+        lock.acquire()
+        try:
+            for name in ("raw", "spool"):
+                (data / name).mkdir(mode=0o700, exist_ok=True)
+            store = Store.open(data / "state.db")
+            engine = Engine(data / "clickhouse")
+            seen = observers or Observers()
+            http = HttpHost.open(project, registry=registry, observers=seen, stamps=store, recorder=recorder, replay=replay)
+            session = cls(project, registry, store, engine, lock, http, seen, now or (lambda: datetime.now(UTC)))
+            recover(store, session.sink, data, seen)
+        except BaseException:
+            lock.release()
+            raise
+        return session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open, in the reverse order; the folder is free afterwards."""
+        for sink in self._sinks.values():
+            sink.close()
+        self._http.close()
+        self.engine.close()
+        self.store.close()
+        self._lock.release()
+
+    def sink(self, name: str) -> Sink:
+        """The sink of that name in the project, opened once.
+
+        Raises:
+            ConfigError: there is no such sink, or its plugin is not installed.
+        """
+        with self._guard:
+            if name not in self._sinks:
+                config = self.project.sinks.get(name)
+                if config is None or config.plugin not in self.registry.sinks:
+                    raise ConfigError(
+                        f"sink {name!r} is not in sinks.d/" if config is None else f"sink plugin {config.plugin!r} is not installed",
+                        where=str(self.project.root), did="nothing was delivered to it",
+                        do=f"write sinks.d/{name}.yaml, or see nexus-engine plugins",
+                    )
+                kind = self.registry.sinks[config.plugin].cls
+                options = convert(render_options(config.options, self._constants()), kind.options)  # type: ignore[attr-defined]
+                self._sinks[name] = kind(options, Folder(self.project.data_dir, self.engine))
+            return self._sinks[name]
+
+    def table(self, name: str) -> AbstractContextManager[Any]:
+        """The lock of one target table: compare and write are serialised per table."""
+        with self._guard:
+            return self._tables.setdefault(name, threading.Lock())
+
+    def run(
+        self, plan: Plan, *, trigger: str = "once", stop: threading.Event | None = None,
+        only: Mapping[str, str] | None = None,
+    ) -> RunReport:
+        """Run a feed once: every partition, every due window. A feed's failure is in the report, never raised.
+
+        Raises:
+            StopEngine: the process must stop.
+        """
+        now, clock = self._now(), time.monotonic()
+        run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        report = RunReport(run_id=run_id, feed=plan.feed, trigger=trigger, started_at=f"{now:%Y-%m-%dT%H:%M:%SZ}")
+        self.store.start_run(Run(run_id=run_id, feed=plan.feed, trigger=trigger, status="running", started_at=report.started_at))
+        requests = _Requests(run_id)
+        self.observers.add(requests)
+        stop = stop or threading.Event()
+        try:
+            self._check_position(plan)
+            tickets = self.tickets(plan)
+            report.partitions = len(tickets)
+            self.observers.emit(RunStarted(plan.feed, run_id, len(tickets), trigger))
+            line = Line(
+                plan=plan, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
+                folder=self.project.data_dir, table=self.table(plan.target.name), now=self._now, limits=self.limits,
+            )
+            reader = self.reader(plan, report, stop)
+            run_feed(line, tickets, reader, report, stop, self._threads(plan))
+        except StopEngine as error:
+            self._finish(report, error, clock, requests)
+            raise
+        except NexusError as error:
+            self._finish(report, error, clock, requests)
+        else:
+            self._finish(report, None, clock, requests)
+        finally:
+            self.observers.remove(requests)
+        return report
+
+    def _finish(self, report: RunReport, error: NexusError | None, clock: float, requests: _Requests) -> None:
+        if error is not None:
+            report.status = "failed"
+            report.errors.append(
+                ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
+            )
+        report.elapsed_s = round(time.monotonic() - clock, 3)
+        report.requests = len(requests.found)
+        self.store.add_requests(report.run_id, requests.found)
+        self.store.finish_run(report.run_id, report.status, report.to_json())
+        self.observers.emit(
+            RunFinished(
+                report.feed, report.run_id, report.status, report.read, report.landed, report.unchanged, report.superseded,
+                report.filtered, report.quarantined, report.elapsed_s, report.errors[0].what if report.errors else "",
+            )
+        )
+
+    def tickets(self, plan: Plan) -> list[Ticket]:
+        """One per partition, with its stored position."""
+        stored = self.store.positions(plan.feed)
+        found = []
+        for partition in partitions(plan.source.each):
+            data = stored.get(partition.key)
+            found.append(Ticket(partition, Position(**data) if data else Position(), data))
+        return found
+
+    def reader(self, plan: Plan, report: RunReport, stop: threading.Event) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
+        """Opens the plan's source on one unit: options rendered and typed for its partition and window."""
+        kind = self.registry.sources[plan.source.plugin].cls
+        info = RunInfo(report.run_id, plan.feed, report.started_at)
+        form = self.registry.formats[plan.source.format].cls
+        format_options = convert(plan.source.format_options, form.options)  # type: ignore[attr-defined]
+        host = FeedHost(
+            self._http.for_feed(plan.source.plugin, plan.source.api, plan.source.options, feed=plan.feed, run_id=report.run_id, stop=stop),
+            form(format_options), stop, self.observers, plan.feed,
+        )
+
+        def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
+            scope = {
+                **self._constants(), "each": dict(ticket.partition.values), "feed": {"name": plan.feed},
+                "window": {"start": unit.window.start, "end": unit.window.end},
+                "run": {"started_at": report.started_at, "id": report.run_id},
+            }
+            options = convert(render_options(plan.source.options, scope), kind.options)  # type: ignore[attr-defined]
+            request = ReadRequest(
+                options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
+                want=plan.source.want, run=info, host=host,
+            )
+            yield from kind().read(request)
+
+        return read
+
+    def _constants(self) -> Scope:
+        return {"vars": self.project.vars, "secrets": self.project.secrets}
+
+    def _threads(self, plan: Plan) -> int:
+        stated = plan.source.options.get("concurrency")
+        return int(stated) if str(stated).isdigit() else DEFAULT_CONCURRENCY
+
+    def _check_position(self, plan: Plan) -> None:
+        """A position means what the spec meant when it was stored.
+
+        Raises:
+            PositionConflict: endpoint, params, fan-out, paging, records or cursor changed since, or the feed was renamed.
+        """
+        stored = self.store.position_hash(plan.feed)
+        if stored and stored != plan.position_hash and self.store.positions(plan.feed):
+            raise PositionConflict(
+                "what this feed asks for has changed since its position was stored", where=f"feed {plan.feed}, {plan.spec_file}",
+                did="nothing was asked; position and table are untouched",
+                do=f"go on from the old position with: nexus-engine state adopt {plan.feed}; or start over with: "
+                f"nexus-engine state reset {plan.feed}",
+            )
+
+
+class _Requests:
+    """An observer that keeps the exchanges of one run for its history."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.found: list[Request] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RequestDone) and event.run_id == self.run_id:
+            self.found.append(
+                Request(
+                    method=event.method, url=event.url, status=event.status, body_bytes=event.body_bytes,
+                    elapsed_ms=event.elapsed_ms, attempt=event.attempt, error=event.error,
+                )
+            )
+
+
+def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:
+    """Every combination of the `each:` values, in order; one unnamed partition without any."""
+    if not each:
+        return [Partition()]
+    found = []
+    for values in product(*each.values()):
+        named = dict(zip(each, values, strict=True))
+        key = ";".join(f"{name}={quote(value, safe=' /:.,_-+@')}" for name, value in named.items())
+        found.append(Partition(key, named))
+    return found
