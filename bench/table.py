@@ -21,10 +21,18 @@ def _rows(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
         print("  ".join(str(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def landed(verdicts: Sequence[dict[str, Any]] | None) -> str:
+    """What the comparison with the truth said, over all runs."""
+    wrong = [v for v in verdicts or () if not v["exact"]]
+    if wrong:
+        return f"WRONG in {len(wrong)} runs: {wrong[0]['rows']} rows of {wrong[0]['expected']}"
+    return "exact" if verdicts else ""
+
+
 def print_w1(part: dict[str, Any]) -> None:
     rows = []
     for name, s in part["systems"].items():
-        ratio, verdict = part["ratios"].get(name), part["landed"].get(name)
+        ratio = part["ratios"].get(name)
         rows.append([
             name,
             _range(s["rows_per_s"], 0),
@@ -35,7 +43,7 @@ def print_w1(part: dict[str, Any]) -> None:
             f"{TARGETS[name]:g}" if name in TARGETS else "",
             _range(ratio["cpu"]) if ratio else "",
             f"{CPU_TARGETS[name]:.3f}" if name in CPU_TARGETS else "",
-            "" if verdict is None else "exact" if verdict["exact"] else f"WRONG: {verdict['rows']} of {verdict['expected']}",
+            landed(part["landed"].get(name)),
         ])  # fmt: skip
     head = ["system", "rows/s", "CPU s/M rows", "MB", "start s", "ours is x faster", "due", "our CPU / its", "due", "landed"]
     _rows(f"{part['pages']} pages x 1,000 rows over HTTP, net of start-up: median (least-greatest)", head, rows)

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import measure
@@ -38,11 +39,11 @@ def steps(work: Path, port: int, pages: int) -> dict[str, float]:
 def measure_w1(work: Path, pages: int, rounds: int, only: list[str]) -> dict[str, Any]:
     chosen = [s for s in systems.available() if not only or any(s.name.startswith(o) for o in only)]
     taken: dict[str, list[dict[str, Taken]]] = {s.name: [] for s in chosen}
-    verdicts: dict[str, dict[str, Any]] = {}
+    verdicts: dict[str, list[dict[str, Any]]] = {}
     failures: dict[str, str] = {}
     by_step: list[dict[str, float]] = []
     with measure.page_server(pages) as port:
-        for number in range(rounds):
+        for number in range(-1, rounds):  # round -1 warms the file cache and counts for nothing
             for system in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
                 if system.name in failures:
                     continue
@@ -50,20 +51,22 @@ def measure_w1(work: Path, pages: int, rounds: int, only: list[str]) -> dict[str
                 out = work / "landed"
                 try:
                     empty = system.run(port, 0, work / "empty")
-                    full = system.run(port, pages, out)
-                    if system.lands and system.name not in verdicts:
-                        verdicts[system.name] = check(system, out, pages)
-                    taken[system.name].append({"empty": empty, "full": full, "net": full.less(empty)})
+                    if number >= 0:
+                        full = system.run(port, pages, out)
+                        taken[system.name].append({"empty": empty, "full": full})
+                        if system.lands:
+                            verdicts.setdefault(system.name, []).append(check(system, out, pages))
                 except (measure.Failed, OSError) as error:
                     failures[system.name] = str(error)
                 for path in work.iterdir():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if "nexus-engine" in taken and "nexus-engine" not in failures:
+            if number >= 0 and "nexus-engine" in taken and "nexus-engine" not in failures:
                 try:
                     by_step.append(steps(work, port, pages))
                 except measure.Failed as error:
                     failures["steps"] = str(error)
     print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    net_of_start(taken)
     return {
         "pages": pages,
         "rows": pages * data.PAGE_ROWS,
@@ -73,6 +76,15 @@ def measure_w1(work: Path, pages: int, rounds: int, only: list[str]) -> dict[str
         "failures": failures,
         "steps": {k: measure.spread([run.get(k, 0.0) for run in by_step]) for k in by_step[0]} if by_step else {},
     }
+
+
+def net_of_start(taken: dict[str, list[dict[str, Taken]]]) -> None:
+    """Add `net` to each run: less the median start of that program."""
+    for runs in taken.values():
+        if runs:
+            start = Taken(*(median(getattr(r["empty"], name) for r in runs) for name in ("wall_s", "cpu_s", "peak_mb")))
+            for r in runs:
+                r["net"] = r["full"].less(start)
 
 
 def summary(runs: list[dict[str, Taken]], pages: int) -> dict[str, Any]:
