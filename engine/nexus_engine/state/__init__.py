@@ -1,1 +1,1 @@
-"""What must survive a kill: positions, batches, quarantine, run history, budgets."""
+"""What the engine remembers: positions, batches, quarantine, run history. One SQLite file per data folder, one writer."""

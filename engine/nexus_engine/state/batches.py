@@ -1,0 +1,132 @@
+"""Staged batches and quarantined records. Functions over one open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from nexus_engine.contract.sink import Batch, Target
+from nexus_engine.state import tables
+from nexus_engine.state.records import MAX_RAW_BYTES, Quarantined, WindowCounts
+
+_b = tables.batch
+_q = tables.quarantine
+
+
+def stage(connection: sa.Connection, batch: Batch, books: Iterable[WindowCounts], now: str) -> None:
+    connection.execute(
+        _b.insert().values(
+            seq=batch.seq,
+            id=batch.id,
+            feed=batch.feed,
+            run_id=batch.run_id,
+            table_name=batch.target.name,
+            target=_json(batch.target),
+            path=batch.path,
+            rows=batch.rows,
+            sha256=batch.sha256,
+            advances=_json(batch.advances),
+            books=_json([window for window in books if window.counts.get("in_flight")]),
+            state="staged",
+            staged_at=now,
+        )
+    )
+
+
+def staged(connection: sa.Connection, table: str | None) -> list[Batch]:
+    """What is ours and not known to have landed, in the order in which it must land."""
+    query = sa.select(_b).where(_b.c.state == "staged").order_by(_b.c.seq)
+    if table is not None:
+        query = query.where(_b.c.table_name == table)
+    return [_batch(row) for row in connection.execute(query)]
+
+
+def close(connection: sa.Connection, batch_id: str, rejected: int, now: str) -> tuple[str, str, list[WindowCounts]] | None:
+    """Mark as done. (feed, run id, what the books change by), or None when it was done before."""
+    row = connection.execute(sa.select(_b).where(_b.c.id == batch_id, _b.c.state == "staged")).first()
+    if row is None:
+        return None
+    connection.execute(_b.update().where(_b.c.id == batch_id).values(state="done", done_at=now))
+    windows = msgspec.json.decode(row.books, type=list[WindowCounts])
+    return row.feed, row.run_id, [_landed(window, share) for window, share in _shares(windows, rejected)]
+
+
+def _shares(windows: list[WindowCounts], rejected: int) -> list[tuple[WindowCounts, int]]:
+    """A sink's refusals name rows of the batch, not windows: they are charged to its windows in order, exactly so for a batch
+    of one window; the sum is always exact."""
+    shares = []
+    for window in windows:
+        share = min(rejected, window.counts["in_flight"])
+        rejected -= share
+        shares.append((window, share))
+    return shares
+
+
+def _landed(window: WindowCounts, rejected: int) -> WindowCounts:
+    flying = window.counts["in_flight"]
+    counts = {"in_flight": -flying, "landed": flying - rejected, "quarantined": rejected}
+    return msgspec.structs.replace(window, counts=counts)
+
+
+def add_quarantined(
+    connection: sa.Connection, records: Iterable[Quarantined], *, feed: str, run_id: str, batch_id: str, now: str
+) -> None:
+    rows = []
+    for record in records:
+        raw = record.raw.encode("utf-8", "replace")
+        rows.append(
+            {
+                "feed": feed,
+                "run_id": run_id,
+                "batch_id": batch_id,
+                "partition": record.partition,
+                "window_start": record.window_start,
+                "page": record.page,
+                "record": record.record,
+                "url": record.url,
+                "reasons": _json(record.reasons),
+                "raw": raw[:MAX_RAW_BYTES].decode("utf-8", "ignore"),
+                "truncated": int(record.truncated or len(raw) > MAX_RAW_BYTES),
+                "at": now,
+            }
+        )
+    if rows:
+        connection.execute(_q.insert(), rows)
+
+
+def quarantined(connection: sa.Connection, feed: str | None, run_id: str | None, limit: int) -> list[Quarantined]:
+    """The newest first."""
+    query = sa.select(_q).order_by(_q.c.id.desc()).limit(limit)
+    if feed is not None:
+        query = query.where(_q.c.feed == feed)
+    if run_id is not None:
+        query = query.where(_q.c.run_id == run_id)
+    return [_quarantined(row) for row in connection.execute(query).mappings()]
+
+
+def _quarantined(row: sa.RowMapping) -> Quarantined:
+    reasons = msgspec.json.decode(row["reasons"], type=tuple[str, ...])
+    return Quarantined(**{**row, "reasons": reasons, "truncated": bool(row["truncated"])})
+
+
+def _batch(row: Any) -> Batch:
+    return Batch(
+        id=row.id,
+        seq=row.seq,
+        feed=row.feed,
+        run_id=row.run_id,
+        target=msgspec.json.decode(row.target, type=Target),
+        path=row.path,
+        rows=row.rows,
+        sha256=row.sha256,
+        advances=msgspec.json.decode(row.advances, type=dict[str, tuple[Any, Any]]),
+    )
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return msgspec.json.encode(value, order="sorted").decode()
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,86 @@
+"""What goes into the state store and comes out of it. Plain data, JSON both ways; times are ISO 8601 UTC texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nexus_engine.contract.sink import Batch
+
+MAX_RAW_BYTES = 64_000  # of one quarantined record; longer ones are cut and say so
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """One refused record, as it came. ``record`` is its index in the page, from 0; ``raw`` its own text; ``reasons`` are
+    ``<field>: <code>: <text>``. ``url`` is redacted. ``id``, ``feed``, ``run_id``, ``batch_id`` and ``at`` are filled in by
+    the store."""
+
+    partition: str
+    record: int
+    raw: str
+    reasons: tuple[str, ...]
+    page: int = 1
+    url: str = ""
+    window_start: str | None = None
+    truncated: bool = False
+    id: int = 0
+    feed: str = ""
+    run_id: str = ""
+    batch_id: str = ""
+    at: str = ""
+
+
+class WindowCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of rows by name (read, landed, in_flight, ...) for one window of one partition: added to what the store has.
+    ``complete``: the window's last page is among them."""
+
+    partition: str
+    counts: dict[str, int]
+    window_start: str | None = None
+    window_end: str | None = None
+    complete: bool = False
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """What one transaction makes true: the positions move, and the rows between are ours.
+
+    ``advances``: ``{partition: (from, to)}``; ``from`` is what this run started from (None: no position), and must still be
+    stored; ``to`` None removes the position. ``batch`` is None when no row is to be landed. ``id`` is the batch's id, also
+    of an intent without rows. ``books`` count the batch's rows as ``in_flight``.
+    """
+
+    id: str
+    feed: str
+    run_id: str
+    advances: dict[str, tuple[Any, Any]]
+    batch: Batch | None = None
+    quarantined: tuple[Quarantined, ...] = ()
+    books: tuple[WindowCounts, ...] = ()
+    position_hash: str = ""
+    target: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP exchange of a run, redacted; ``status`` 0: no answer came."""
+
+    method: str
+    url: str
+    status: int
+    body_bytes: int
+    elapsed_ms: float
+    attempt: int = 1
+    error: str = ""
+    at: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one feed. ``status``: running, ok, empty, failed, stopped, or interrupted (its process died)."""
+
+    run_id: str
+    feed: str
+    trigger: str
+    status: str
+    started_at: str
+    finished_at: str | None = None
+    report: dict[str, Any] = {}

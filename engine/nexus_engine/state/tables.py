@@ -1,0 +1,125 @@
+"""The tables of the state store, and their version. One schema for SQLite now and PostgreSQL later."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+SCHEMA = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# What gives a feed's positions their meaning, and when it runs next.
+feed = Table(
+    "feed",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("position_hash", String, nullable=False, default=""),
+    Column("target", String, nullable=False, default=""),
+    Column("next_run", String),
+)
+
+position = Table(
+    "position",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("partition", String, primary_key=True),
+    Column("position", Text, nullable=False),  # JSON, keys sorted
+    Column("moved_at", String, nullable=False),
+)
+
+# A batch outlives its spec: `target` is frozen JSON, and recovery needs nothing else.
+batch = Table(
+    "batch",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", String, nullable=False, unique=True),
+    Column("feed", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("table_name", String, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("advances", Text, nullable=False),
+    Column("books", Text, nullable=False),
+    Column("state", String, nullable=False),  # staged | done
+    Column("staged_at", String, nullable=False),
+    Column("done_at", String),
+    Index("batch_by_state", "state", "seq"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("feed", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("batch_id", String, nullable=False),
+    Column("partition", String, nullable=False),
+    Column("window_start", String),
+    Column("page", Integer, nullable=False),
+    Column("record", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("truncated", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Index("quarantine_by_feed", "feed", "id"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", String, primary_key=True),
+    Column("feed", String, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("finished_at", String),
+    Column("report", Text, nullable=False, default="{}"),
+    Index("run_by_feed", "feed", "started_at"),
+    Index("run_by_start", "started_at"),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("run_id", String, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
+    Column("at", String, nullable=False),
+    Column("method", String, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body_bytes", BigInteger, nullable=False),
+    Column("elapsed_ms", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("request_by_run", "run_id", "id"),
+)
+
+# The books: counts of rows per window, which must close.
+book = Table(
+    "book",
+    metadata,
+    Column("run_id", String, primary_key=True),
+    Column("partition", String, primary_key=True),
+    Column("window_start", String, primary_key=True),  # "" for an open window
+    Column("window_end", String, nullable=False),
+    Column("counts", Text, nullable=False),  # JSON
+    Column("complete", Integer, nullable=False, default=0),
+)
+
+# When the last requests of a rate budget were sent, so that a restart does not spend it twice.
+stamp = Table(
+    "stamp",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("stamps", Text, nullable=False),
+)
