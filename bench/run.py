@@ -54,6 +54,8 @@ def main() -> None:
         path = OUT / f"bench-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
         path.write_text(json.dumps(result, indent=1))
         print(f"\nwritten to {path}", file=sys.stderr)
+    if any(part.get("failures") for part in result.values() if isinstance(part, dict)):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,23 @@ import time
 from collections import Counter
 from types import FrameType
 
-# (end of the file name, function or "" for any, step); the first that fits, from the innermost frame outwards.
+# (part of the file name, function or "" for any, step); the first that fits, from the innermost frame outwards.
 STEPS = (
-    ("/query/", "", "query"),
-    ("host/", "", "fetch"),
+    ("deliver/batch.py", "_map", "query"),
+    ("deliver/batch.py", "_stats", "stats"),
+    ("deliver/batch.py", "_judge_batch", "rules"),
+    ("deliver/batch.py", "_explain", "refused rows"),
+    ("deliver/batch.py", "select", "compare, spool"),
+    ("deliver/spool.py", "", "spool, fsync"),
+    ("deliver/stage.py", "", "stage"),
+    ("sinks/clickhouse/", "", "insert"),
+    ("nexus_engine/state/", "", "intent"),
+    ("nexus_engine/host/", "", "fetch"),
     ("sources/http/", "", "fetch"),
     ("bench_source.py", "", "fetch"),
     ("formats/", "", "fetch"),
-    ("deliver/stage.py", "", "stage"),
-    ("deliver/spool.py", "", "spool"),
-    ("clickhouse/sink", "", "insert"),
-    ("sinks/clickhouse/", "", "insert"),
-    ("state/", "", "intent"),
+    ("deliver/fetch.py", "", "fetch"),
+    ("deliver/run.py", "", "loop"),
 )
 
 
