@@ -1,0 +1,68 @@
+"""Crash points: every step after which the process may die, by name.
+
+``NEXUS_CRASH_AT=<point>`` kills this process with SIGKILL when it first comes to that point, ``<point>#3`` when it comes there
+the third time. Tests sweep every point and every visit until a run ends untouched; nothing else sets the variable.
+
+What holds after a kill at each point:
+
+======================  ==================================================================================================
+stage.* query.*         nothing durable happened; the next run asks again from the old position
+spool.*                 the same; the orphan file is removed at the next start
+intent.before           the same
+intent.after            the batch is ours: the next start delivers it, whatever became of its spec
+insert.before/after     the next start reads back which rows are there, and inserts the missing ones
+uncertain.* missing.*   the same: each of these steps may be repeated
+done.before             the next start finds every row present, and writes nothing
+done.after drop.*       the batch is done; the orphan file is removed at the next start
+recovery.* orphans.*    recovery begins again from its start
+======================  ==================================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS = (
+    "stage.closed",  # the raw file is written
+    "query.mapped",  # the mapped Arrow file is written
+    "query.finished",  # the produced spool file is written, under its temporary name
+    "spool.before",
+    "spool.synced",
+    "spool.renamed",
+    "spool.after",
+    "intent.before",
+    "intent.after",
+    "insert.before",
+    "insert.after",
+    "uncertain.before",
+    "uncertain.settled",
+    "uncertain.read",
+    "missing.before",
+    "missing.after",
+    "done.before",
+    "done.after",
+    "drop.before",
+    "drop.after",
+    "recovery.before",
+    "recovery.after",
+    "orphans.before",
+    "orphans.removed",
+    "orphans.after",
+)
+
+_visits: dict[str, int] = {}
+
+
+def point(name: str) -> None:
+    """Die here when told to. ``name`` is one of :data:`POINTS`."""
+    wanted = os.environ.get("NEXUS_CRASH_AT")
+    if not wanted:
+        return
+    if name not in POINTS:
+        raise ValueError(f"{name!r} is not a registered crash point")
+    at, _, visit = wanted.partition("#")
+    if at == name:
+        _visits[name] = _visits.get(name, 0) + 1
+        if _visits[name] == int(visit or 1):
+            os.kill(os.getpid(), signal.SIGKILL)

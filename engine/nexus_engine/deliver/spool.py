@@ -1,0 +1,104 @@
+"""The spool: the rows of a batch as one durable file, ``spool/<batch>.arrow``, from before the intent until after done."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nexus_engine.deliver import crash
+from nexus_engine.errors import OutOfSpace, StateDamaged
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def commit(produced: Path, folder: Path, batch_id: str) -> tuple[Path, str]:
+    """Make a produced file durable under its batch's name: fsync, rename, fsync of the folder. (path, sha256).
+
+    ``produced`` must be on the same file system. Before the intent nothing refers to the file: whatever goes wrong here,
+    nothing is lost.
+
+    Raises:
+        OutOfSpace: the disk is full.
+        StateDamaged: the disk fails in another way.
+    """
+    path = folder / f"{batch_id}.arrow"
+    with disk_errors(path):
+        crash.point("spool.before")
+        _sync(produced)
+        crash.point("spool.synced")
+        produced.rename(path)
+        crash.point("spool.renamed")
+        _sync(folder)
+        digest = checksum(path)
+        crash.point("spool.after")
+    return path, digest
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def intact(path: Path, digest: str) -> bool:
+    """The file is there, and is what was spooled."""
+    try:
+        return checksum(path) == digest
+    except OSError:
+        return False
+
+
+def drop(path: Path) -> None:
+    """Remove the file of a batch that is done. A file that stays is removed at the next start."""
+    crash.point("drop.before")
+    path.unlink(missing_ok=True)
+    crash.point("drop.after")
+
+
+def remove_orphans(data_dir: Path, wanted: Collection[Path]) -> list[Path]:
+    """Remove what a dead process left in ``raw/`` and ``spool/``, but for the files of staged batches. For the owner of the
+    folder, before it runs anything."""
+    crash.point("orphans.before")
+    keep = {path.resolve() for path in wanted}
+    removed = []
+    for name in ("raw", "spool"):
+        for path in sorted((data_dir / name).glob("*")):
+            if path.is_file() and path.resolve() not in keep:
+                path.unlink(missing_ok=True)
+                removed.append(path)
+                crash.point("orphans.removed")
+    crash.point("orphans.after")
+    return removed
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """What the operating system says of the disk, in the engine's words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise OutOfSpace(
+                f"no space is left: {error.strerror}",
+                where=str(where),
+                did="the batch was not recorded; its rows will be asked for again",
+                do="free some space, then start again",
+            ) from error
+        raise StateDamaged(
+            f"the disk failed: {error}",
+            where=str(where),
+            did="the batch was not recorded; its rows will be asked for again",
+            do="check the disk and the folder's rights, then start again",
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
