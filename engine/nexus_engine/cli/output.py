@@ -1,0 +1,70 @@
+"""Everything a command prints goes through here: redacted, as text for people or as JSON for programs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_WIDEST = 60
+
+
+class Output:
+    """One per process. ``redact`` is replaced once the project's secrets are known."""
+
+    def __init__(self) -> None:
+        self.as_json = False
+        self.debug = False
+        self.redact: Callable[[str], str] = lambda text: text
+
+    @property
+    def on_terminal(self) -> bool:
+        return sys.stderr.isatty() and not self.as_json
+
+    def line(self, text: str = "") -> None:
+        """A line of the answer, on stdout."""
+        print(self._clean(text), flush=True)
+
+    def note(self, text: str) -> None:
+        """A line about the answer (errors, progress, hints), on stderr."""
+        print(self._clean(text), file=sys.stderr, flush=True)
+
+    def json(self, data: Any) -> None:
+        """The whole answer for programs: one JSON document on one line."""
+        import msgspec
+
+        text = msgspec.json.encode(data, enc_hook=str).decode()
+        print(self.redact(text), flush=True)
+
+    def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+        """Rows for people: numbers to the right, wide texts cut."""
+        names = list(columns or (rows[0] if rows else ()))
+        cells = [[_cell(row.get(name)) for name in names] for row in rows]
+        widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
+        right = [bool(rows) and all(isinstance(row.get(name), (int, float, type(None))) for row in rows) for name in names]
+        self.line(_aligned(names, widths, right))
+        self.line("  ".join("-" * width for width in widths))
+        for line in cells:
+            self.line(_aligned(line, widths, right))
+
+    def _clean(self, text: str) -> str:
+        """No secrets, and no control characters: what an API sends must not steer a terminal."""
+        return _CONTROL.sub("\ufffd", self.redact(text))
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    pairs = zip(cells, widths, right, strict=True)
+    return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in pairs).rstrip()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    text = " ".join(str(value).split())
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

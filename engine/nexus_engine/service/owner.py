@@ -1,0 +1,233 @@
+"""What the owner of a data folder can be asked to do: by its own scheduler, by a command in its process, by the socket.
+
+Every verb takes plain JSON and returns plain JSON (``query``: an Arrow stream), so a command works the same whether it is
+forwarded to a running engine or does the work itself.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import nexus_engine
+from nexus_engine.compile.plan import Plan
+from nexus_engine.deliver.report import RunReport
+from nexus_engine.errors import ConfigError, NexusError, PositionConflict
+from nexus_engine.events import Event, Observers
+from nexus_engine.service import state_verbs
+from nexus_engine.service.query_guard import LIMITS, check_query
+from nexus_engine.service.reload import Feeds, Watcher, rename_advice
+from nexus_engine.spec.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nexus_engine.compile.feeds import LoadedFeeds
+    from nexus_engine.deliver.session import Session
+
+Tell = Callable[[Event], None]
+
+
+class Owner:
+    """One session and the plans in effect. Thread-safe.
+
+    Args:
+        load: reads every file again: plans and problems.
+        loaded: what was read when the process started.
+    """
+
+    def __init__(self, session: Session, loaded: LoadedFeeds, load: Callable[[], LoadedFeeds]) -> None:
+        self.session = session
+        self.stop = threading.Event()  # set: runs under way end at their next page
+        self.on_change: Callable[[Mapping[str, Plan]], None] = lambda _: None
+        self.next_runs: Callable[[], dict[str, str]] = dict
+        self._load = load
+        self._feeds = Feeds()
+        self._feeds.take(loaded.plans, loaded.problems)
+        self._watcher = Watcher(session.project.root)
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+        self._reloading = threading.Lock()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    @property
+    def plans(self) -> Mapping[str, Plan]:
+        return self._feeds.plans
+
+    def plan(self, feed: str) -> Plan:
+        """The plan in effect.
+
+        Raises:
+            ConfigError: there is no such feed, or its file is broken.
+        """
+        if feed in self.plans:
+            return self.plans[feed]
+        near = nearest(feed, list(self.plans))
+        raise ConfigError(
+            f"there is no feed called {feed!r}" + (f"; the nearest is {near!r}" if near else ""),
+            where=str(self.session.project.root / "sources.d"),
+            did="nothing was run",
+            do="see nexus-engine validate-config",
+        )
+
+    def run_feed(self, feed: str, trigger: str) -> RunReport | None:
+        """Run a feed once, never beside itself. None when it went away while it waited for its turn.
+
+        Raises:
+            PositionConflict: the feed is an old one under a new name, and its positions were not renamed.
+        """
+        with self._guard:
+            lock = self._locks.setdefault(feed, threading.Lock())
+        with lock:
+            plan = self.plans.get(feed)
+            if plan is None or self.stop.is_set():
+                return None
+            self._refuse_renamed(plan)
+            return self.session.run(plan, trigger=trigger, stop=self.stop)
+
+    def reload(self, *, settled: bool = False) -> list[Event]:
+        """Load changed files, if any and whole; what changed, as events. A broken file is an event, never an exception."""
+        with self._reloading:
+            if not self._watcher.poll(settled=settled):
+                return []
+            loaded = self._load()
+            events: list[Event] = list(self._feeds.take(loaded.plans, loaded.problems))
+        for event in events:
+            self.session.observers.emit(event)
+        if events:
+            self.on_change(self.plans)
+        return events
+
+    def verbs(self) -> dict[str, Callable[[dict[str, Any], Tell], Any]]:
+        """By name: what other processes may ask for."""
+        store = self.session.store
+        return {
+            "query": self._query,
+            "run": self._run,
+            "preview": self._preview,
+            "reload": lambda args, tell: [_plain(event) for event in self.reload(settled=True)],
+            **state_verbs.verbs(store, self.plan, self._locked),
+        }
+
+    def health(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "version": nexus_engine.__version__,
+            "started_at": self._started_at,
+            "project": str(self.session.project.root),
+            "feeds": len(self.plans),
+            "running": sorted(name for name, lock in self._locks.items() if lock.locked()),
+            "next_runs": self.next_runs(),
+        }
+
+    def _run(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
+        self.reload(settled=True)
+        feeds = args.get("feeds") or [name for name, plan in self.plans.items() if plan.enabled]
+        plans = [self.plan(name) for name in feeds]  # all names are right before anything runs
+        reports = []
+        with told(self.session.observers, tell, feeds):
+            for plan in plans:
+                try:
+                    report = self.run_feed(plan.feed, args.get("trigger", "socket"))
+                except PositionConflict as error:
+                    report = refused(plan.feed, error)
+                if report is not None:
+                    reports.append(report.to_json())
+        return reports
+
+    def _preview(self, args: dict[str, Any], tell: Tell) -> Any:
+        self.reload(settled=True)
+        plan = self.plan(args["feed"])
+        with told(self.session.observers, tell, [plan.feed]):
+            return _plain(self.session.preview(plan, rows=int(args.get("rows", 20))))
+
+    def _query(self, args: dict[str, Any], tell: Tell) -> bytes:
+        return query(self.session, str(args["sql"]), int(args.get("max_rows", LIMITS["max_result_rows"])))
+
+    @contextmanager
+    def _locked(self, feed: str) -> Iterator[None]:
+        """Nothing changes a feed's positions while it runs."""
+        with self._guard:
+            lock = self._locks.setdefault(feed, threading.Lock())
+        if not lock.acquire(timeout=1.0):
+            raise NexusError(
+                f"feed {feed} is running", where=f"feed {feed}", did="its state was not touched", do="wait until the run has ended"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _refuse_renamed(self, plan: Plan) -> None:
+        store = self.session.store
+        if store.positions(plan.feed):
+            return
+        known = set(self.plans)
+        for old in store.feeds_with(plan.position_hash, plan.target.name):
+            if old not in known and store.positions(old):
+                raise PositionConflict(
+                    f"feed {plan.feed} is feed {old} under another name",
+                    where=f"feed {plan.feed}, {plan.spec_file}",
+                    did="nothing was asked; positions and table are untouched",
+                    do=rename_advice(old, plan.feed).rpartition(": ")[2] + f" (or: nexus-engine state reset {old})",
+                )
+
+
+def query(session: Session, sql: str, max_rows: int) -> bytes:
+    """A reading query's result, as an Arrow stream.
+
+    Raises:
+        NexusError: the text is refused, or ClickHouse refused it.
+    """
+    import pyarrow as pa
+
+    from nexus_engine.clickhouse.engine import EngineError
+
+    text = check_query(sql)
+    try:
+        table = session.engine.arrow(text, settings={**LIMITS, "max_result_rows": max_rows})
+    except EngineError as error:
+        limits = {396: "add a LIMIT, or allow more with --max-rows", 159: "ask for less", 241: "ask for less"}
+        raise NexusError(
+            error.message.splitlines()[0], where=f"query (ClickHouse error {error.code})", do=limits.get(error.code, "")
+        ) from None
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+@contextmanager
+def told(observers: Observers, tell: Tell, feeds: Iterable[str]) -> Iterator[None]:
+    """Tell one caller of the events of these feeds, while it waits."""
+    wanted = {*feeds, ""}
+
+    def observer(event: Event) -> None:
+        if event.feed in wanted:
+            tell(event)
+
+    observers.add(observer)
+    try:
+        yield
+    finally:
+        observers.remove(observer)
+
+
+def refused(feed: str, error: NexusError) -> RunReport:
+    """The report of a run that did not begin."""
+    from nexus_engine.deliver.report import ErrorReport
+
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    parts = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
+    return RunReport(run_id="", feed=feed, trigger="", started_at=now, status="failed", errors=[parts])
+
+
+def _plain(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value)
