@@ -141,3 +141,13 @@ def same(landed: Any, expected: Any) -> bool:
     if isinstance(expected, dict):
         return set(landed) == set(expected) and all(same(landed[name], expected[name]) for name in expected)
     return bool(landed == expected)
+
+
+def second_run(before: list[dict[str, Any]], after: list[dict[str, Any]], key: tuple[str, ...]) -> dict[str, int]:
+    """What a run that reads ``after`` must report when the table holds ``before``; ``after`` has each key once."""
+    known = {tuple(row[name] for name in key): row for row in before}
+    counts = {"read": len(after), "new": 0, "revised": 0, "unchanged": 0}
+    for row in after:
+        old = known.get(tuple(row[name] for name in key))
+        counts["new" if old is None else "unchanged" if all(same(row[cell], old[cell]) for cell in row) else "revised"] += 1
+    return counts
