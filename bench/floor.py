@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 def host_client() -> Callable[[str], bytes]:
     from nexus_engine.contract.host import HttpRequest
-    from nexus_engine.host.transport import HttpHost
+    from nexus_engine.host.http import HttpHost
+    from nexus_engine.host.redact import Redactor
 
-    http = HttpHost().for_feed()
+    http = HttpHost(Redactor()).for_feed("floor")
     return lambda url: http.send(HttpRequest("GET", url)).body
 
 
