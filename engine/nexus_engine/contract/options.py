@@ -6,6 +6,7 @@ Values in a spec carry their unit in the text (`30d`, `120/min`, `5MB`); the typ
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,15 @@ _RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|min|m|h|d))")
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
     """Base of every plugin's options. Describe each field with ``Annotated[T, msgspec.Meta(description=...)]``."""
+
+    @classmethod
+    def problems(cls, options: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
+        """(key or path, message) of what the types alone cannot say, for `validate-config`: "give `endpoint` or `path`".
+
+        Args:
+            options: as written, the API's merged under the feed's: scalars are texts and may be unrendered templates.
+        """
+        return ()
 
 
 class Duration(float):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
 from nexus_engine.contract.options import ByteSize, Duration
+from nexus_engine.contract.policy import RetryOptions
 from nexus_engine.contract.records import Records
 from nexus_engine.spec.model import _Node
 
@@ -37,13 +37,6 @@ class SinkFile(_Node, kw_only=True):
     options: dict[str, Any] = {}
 
 
-class Retry(_Node):
-    """How often a request is sent again, and how long at most the engine waits between two attempts."""
-
-    attempts: Annotated[int, Meta(ge=1, le=100, description="attempts in all, the first included")] = 5
-    max_wait: Annotated[Duration, Meta(description="longest pause before the next attempt")] = Duration("120s")
-
-
 class Limits(_Node):
     """Bounds of what one answer or run may take; every one has a clear error."""
 
@@ -65,10 +58,10 @@ class Settings(_Node):
     base_urls: Annotated[
         dict[str, str], Meta(description="a URL that takes the place of an API's: a sandbox, a mirror, a replay")
     ] = {}
-    retry: Annotated[Retry | None, Meta(description="how requests are repeated")] = None
+    retry: Annotated[RetryOptions | None, Meta(description="how requests are repeated")] = None
     timeout: Annotated[Duration | None, Meta(description="longest time for one request; `60s` unless given")] = None
     limits: Annotated[Limits | None, Meta(description="bounds")] = None
-    concurrency: Annotated[int | None, Meta(ge=1, le=64, description="feeds side by side; 4 unless given")] = None
+    concurrency: Annotated[Annotated[int, Meta(ge=1, le=64)] | None, Meta(description="feeds side by side; 4 unless given")] = None
 
 
 class ProjectFile(Settings, kw_only=True):
@@ -83,14 +76,14 @@ class ProjectFile(Settings, kw_only=True):
 class ExpectedTotals(_Node):
     """The totals of one run; those left out are not compared."""
 
-    read: Annotated[int | None, Meta(ge=0, description="records read")] = None
-    landed: Annotated[int | None, Meta(ge=0, description="rows written")] = None
-    new: Annotated[int | None, Meta(ge=0, description="rows with a new key")] = None
-    revised: Annotated[int | None, Meta(ge=0, description="rows whose key was there with other values")] = None
-    unchanged: Annotated[int | None, Meta(ge=0, description="rows that were there already")] = None
-    superseded: Annotated[int | None, Meta(ge=0, description="rows whose key came again in the same batch")] = None
-    filtered: Annotated[int | None, Meta(ge=0, description="rows a transform left out")] = None
-    quarantined: Annotated[int | None, Meta(ge=0, description="records refused")] = None
+    read: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="records read")] = None
+    landed: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="rows written")] = None
+    new: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="rows with a new key")] = None
+    revised: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="rows whose key was there with other values")] = None
+    unchanged: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="rows that were there already")] = None
+    superseded: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="rows whose key came again in the same batch")] = None
+    filtered: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="rows a transform left out")] = None
+    quarantined: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="records refused")] = None
 
 
 class Refusal(_Node):
@@ -115,6 +108,3 @@ class TestFile(_Node, kw_only=True):
     status: Annotated[str, Meta(description="how the run ends: ok, empty or failed", pattern="^(ok|empty|failed)$")] = "ok"
     error: Annotated[str, Meta(description="text that the error of a failed run contains")] = ""
 
-
-OPEN_KINDS: tuple[type[msgspec.Struct], ...] = (ApiFile, SinkFile)
-"""Files that keep their plugin's keys in ``options`` (as `source:` and a `transform:` step do)."""

@@ -12,11 +12,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from nexus_engine.contract.secret import Secret
+from nexus_engine.spec.convert import convert
 from nexus_engine.spec.filters import FILTERS, MAX_CHARS
 
 if TYPE_CHECKING:
     import jinja2
     from jinja2 import nodes
+
+__all__ = ["FILTER_NAMES", "KNOWN_NAMES", "ROOTS", "Scope", "Template", "TemplateError", "convert", "is_template", "names", "render_options"]
 
 ROOTS: Final = ("each", "run", "window", "vars", "secrets", "feed")
 KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {

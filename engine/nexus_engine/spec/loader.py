@@ -1,0 +1,321 @@
+"""A file's text -> typed Spec and every problem in it, with positions.
+
+::
+
+    bytes -> bounded YAML events -> positioned tree -> JSON Schema over the whole tree -> types, block by block -> meaning
+             (spec.tree)                               (spec.checking)                    (convert)               (plugins, meaning)
+
+A user's mistake is never an exception; each later step judges only what the earlier ones left sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+
+from nexus_engine.contract.records import Records
+from nexus_engine.contract.registry import Registry
+from nexus_engine.spec.checking import check_file
+from nexus_engine.spec.convert import convert
+from nexus_engine.spec.meaning import Blocks, check_meaning
+from nexus_engine.spec.model import CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, SourceSpec, Spec, StepSpec, TargetSpec
+from nexus_engine.spec.places import FEED_ROOTS, VALUE_ROOTS, Surroundings, TemplateCheck, scalars
+from nexus_engine.spec.plugins import (
+    check_auth,
+    check_block,
+    check_format,
+    check_whole,
+    error_steps,
+    error_words,
+    options_data,
+    plugin_of,
+)
+from nexus_engine.spec.problems import Problem
+from nexus_engine.spec.report import Report
+from nexus_engine.spec.spelling import nearest
+from nexus_engine.spec.tree import MAX_BYTES, Listing, Mapping as MappingNode, Node, Path, find, parse, plain
+
+_FREE_TEXT = frozenset({"description", "missing", "default", "values", "regex", "value"})
+_MERGED = ("params", "headers")
+
+
+@dataclass
+class Loaded:
+    """A feed file, read. ``spec`` is None when the file is wrong; ``report`` knows the place of everything in it."""
+
+    file: str
+    report: Report
+    spec: Spec | None = None
+
+    @property
+    def problems(self) -> list[Problem]:
+        return self.report.problems
+
+
+def read_text(path: FilePath, shown: str) -> tuple[str, list[Problem]]:
+    """The text of a file, or one problem."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        return "", [Problem(file=shown, line=1, col=1, path="", code="unreadable", message=f"cannot be read: {error.strerror}")]
+    if len(data) > MAX_BYTES:
+        message = f"the file is larger than {MAX_BYTES} bytes"
+        return "", [Problem(file=shown, line=1, col=1, path="", code="yaml-too-big", message=message)]
+    return decode(data, shown)
+
+
+def decode(data: bytes, shown: str) -> tuple[str, list[Problem]]:
+    """UTF-8, or one problem at the first byte that is not."""
+    try:
+        return data.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", errors="replace")
+        line, col = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return "", [Problem(file=shown, line=line, col=col, path="", code="yaml-encoding", message="this is not UTF-8 text")]
+
+
+def load_tree(text: str, file: str, kind: type) -> tuple[Report, MappingNode | None]:
+    """The first three steps, for a file of any kind; None when there is no mapping to go on with."""
+    report = Report(file, text)
+    root, found = parse(text, file)
+    report.root = root
+    report.adopt(found)
+    if root is None:
+        return report, None
+    if not isinstance(root, MappingNode):
+        report.add((), "wrong-type", "expected a mapping: `key: value` lines")
+        return report, None
+    check_file(report, plain(root), kind)
+    return report, root
+
+
+def load_spec(
+    path: FilePath, *, registry: Registry, project: Surroundings | None = None
+) -> tuple[Spec | None, list[Problem]]:
+    """A feed file. The Spec is None when the file is wrong; missing secrets are problems but leave the Spec."""
+    shown = shown_path(path)
+    text, problems = read_text(path, shown)
+    if problems:
+        return None, problems
+    loaded = load_text(text, file=shown, stem=path.stem, registry=registry, project=project)
+    return loaded.spec, loaded.problems
+
+
+def shown_path(path: FilePath) -> str:
+    """A path as messages show it: from the current folder where it is inside."""
+    path = path.absolute()
+    here = FilePath.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def load_text(
+    text: str, *, file: str, registry: Registry, project: Surroundings | None = None, stem: str | None = None
+) -> Loaded:
+    """A feed's text. ``stem`` is the file's name, which must be the feed's."""
+    report, root = load_tree(text, file, Spec)
+    if root is None:
+        return Loaded(file, report)
+    feed = _Feed(report, root, registry, project)
+    feed.read()
+    feed.check(stem)
+    return Loaded(file, report, feed.spec() if feed.whole and not report.fatal else None)
+
+
+@dataclass
+class _Feed:
+    """One feed on its way from tree to Spec."""
+
+    report: Report
+    root: MappingNode
+    registry: Registry
+    project: Surroundings | None
+    data: dict[str, Any] = field(default_factory=dict)
+    blocks: Blocks = field(init=False)
+    whole: bool = True  # False: a file this feed needs is broken, so there can be no Spec
+
+    def read(self) -> None:
+        """Types: each block, field, rule and step that is sound so far."""
+        self.data = plain(self.root)
+        self.blocks = blocks = Blocks(self.root)
+        source = self.data.get("source")
+        if isinstance(source, dict):
+            blocks.each = self._typed(("source", "each"), dict[str, tuple[str, ...]], {})
+            blocks.records = self._typed(("source", "records"), Records | str, ".")  # type: ignore[arg-type]
+        blocks.schedule = self._typed(("schedule",), ScheduleSpec | str | None, None)  # type: ignore[arg-type]
+        blocks.cursor = self._typed(("cursor",), CursorSpec | None, None)  # type: ignore[arg-type]
+        blocks.target = self._typed(("target",), TargetSpec, None)
+        fields = {name: self._typed(("fields", name), FieldSpec, None) for name in self._keys("fields")}
+        blocks.fields = {name: found for name, found in fields.items() if found is not None}
+        rules = {i: self._typed(("validate", i), RuleSpec, None) for i in range(self._length("validate"))}
+        blocks.rules = {i: found for i, found in rules.items() if found is not None}
+        steps = [self._typed(("transform", i), StepSpec, None) for i in range(self._length("transform"))]
+        blocks.transform = tuple(step for step in steps if step) if self.report.clean("transform") and None not in steps else None
+        for name, kind in (("name", str), ("enabled", bool), ("max_refused", float)):
+            if name in self.data:
+                self._typed((name,), _meta_of(name, kind), None)
+
+    def _keys(self, name: str) -> list[str]:
+        value = self.data.get(name)
+        return list(value) if isinstance(value, dict) else []
+
+    def _length(self, name: str) -> int:
+        value = self.data.get(name)
+        return len(value) if isinstance(value, list) else 0
+
+    def _typed(self, path: Path, kind: Any, absent: Any) -> Any:
+        """The block at ``path`` as ``kind``; ``absent`` when it is not given, None when it is not sound."""
+        value: Any = self.data
+        for step in path:
+            if isinstance(value, dict) and step not in value:
+                return absent
+            value = value[step]
+        if not self.report.clean(*path):
+            return None
+        try:
+            return convert(value, kind)
+        except msgspec.ValidationError as error:
+            self.report.add((*path, *error_steps(error)), "wrong-value", error_words(error))
+            return None
+
+    def check(self, stem: str | None) -> None:
+        """Meaning: plugins, templates, and what the blocks say about each other."""
+        report, data = self.report, self.data
+        source, _, _ = find(self.root, ("source",))
+        each = self.blocks.each
+        window = None if not report.clean("cursor") else self.blocks.cursor is not None
+        names = None if each is None or not report.clean("source", "each") else frozenset(each)
+        templates = TemplateCheck(report, self.project, each=names, window=window)
+        if isinstance(source, MappingNode) and "source" in data and isinstance(data["source"], dict):
+            self._check_source(source, templates)
+        self._check_steps(templates)
+        self._check_places(templates)
+        sinks = None
+        if self.project is not None:
+            sinks = {*self.project.sinks, *(name.removeprefix("sinks.d/") for name in self.project.broken)}
+        check_meaning(report, self.blocks, templates, sinks)
+        name = data.get("name")
+        if stem is not None and isinstance(name, str) and name != stem and report.clean("name"):
+            report.add(("name",), "file-name", "the feed's name and the file's name differ", f"the file of this feed is `<name>.yaml`; it is {stem[:80]}.yaml")
+
+    def _check_source(self, source: MappingNode, templates: TemplateCheck) -> None:
+        report, registry = self.report, self.registry
+        api = self._api(source)
+        plugin_name = _text(source, "plugin") or (api.plugin if api is not None else "http")
+        if not report.clean("source", "plugin"):
+            return
+        plugin = plugin_of(report, ("source", "plugin") if "plugin" in source.entries else ("source",), plugin_name, registry, "sources")
+        if plugin is None:
+            return
+        check_block(report, ("source",), source, SourceSpec, plugin, templates, FEED_ROOTS)
+        if "auth" in source.entries and isinstance(source.entries["auth"].value, MappingNode):
+            check_auth(report, ("source", "auth"), source.entries["auth"].value, registry)
+        if "format" in source.entries:
+            check_format(report, ("source", "format"), source.entries["format"].value, registry)
+        elif api is None or api.format is None:
+            plugin_of(report, ("source",), "json", registry, "formats")
+        if api is not None or not _text(source, "api"):
+            check_whole(report, ("source",), self._merged_options(source, api, plugin.cls.options), plugin.cls.options)  # type: ignore[attr-defined]
+
+    def _api(self, source: MappingNode) -> Any:
+        """The API file this feed names; None when it names none, or one that is not there (then that is a problem)."""
+        name = _text(source, "api")
+        if not name or self.project is None or not self.report.clean("source", "api"):
+            return None
+        api = self.project.apis.get(name)
+        if api is None and f"apis.d/{name}" in self.project.broken:
+            self.whole = False
+        elif api is None:
+            near = nearest(name, self.project.apis)
+            hint = f"did you mean `{near}`?" if near else "known: " + ", ".join(sorted(self.project.apis))
+            self.report.add(("source", "api"), "unknown-name", "no such file in apis.d/", hint)
+        return api
+
+    def _merged_options(self, source: MappingNode, api: Any, options: type) -> dict[str, Any]:
+        return merge_options(api.options if api is not None else {}, options_data(source, SourceSpec, options), getattr(api, "base_url", ""), options)
+
+    def _check_steps(self, templates: TemplateCheck) -> None:
+        steps, _, _ = find(self.root, ("transform",))
+        if not isinstance(steps, Listing):
+            return
+        for i, node in enumerate(steps.items):
+            name = _text(node, "plugin")
+            if not isinstance(node, MappingNode) or not self.report.clean("transform", i):
+                continue
+            if name:
+                plugin = plugin_of(self.report, ("transform", i, "plugin"), name, self.registry, "transformers")
+                if plugin is not None:
+                    check_block(self.report, ("transform", i), node, StepSpec, plugin, templates, VALUE_ROOTS)
+            elif "sql" in node.entries:
+                for key in node.entries:
+                    if key not in ("sql", "plugin"):
+                        near = nearest(key, ("sql", "plugin"))
+                        hint = f"did you mean `{near}`?" if near else "a step is `sql`, or `plugin` and its options"
+                        self.report.add(("transform", i, key), "unknown-key", "this key is not known here", hint, at_key=True)
+
+    def _check_places(self, templates: TemplateCheck) -> None:
+        """Templates outside the plugins' options: allowed in `fields.*.value`, free in texts for people, refused elsewhere."""
+        for path, scalar in scalars(self.root):
+            if "{{" not in scalar.text:
+                continue
+            if path[0] == "fields" and path[-1] == "value" and len(path) == 3:
+                templates.check(path, scalar, VALUE_ROOTS, secrets=False)
+            elif path[0] == "source" and len(path) > 1 and path[1] not in _ENGINE_KEYS:
+                continue
+            elif not any(step in _FREE_TEXT for step in path) and not (path[0] == "transform" and path[-1] != "sql"):
+                self.report.add(path, "template-place", "templates are not read in this place", "they stand in source options and in `value`")
+
+    def spec(self) -> Spec:
+        """The Spec, the API's options merged under the feed's, the project's default sink filled in."""
+        source, _, _ = find(self.root, ("source",))
+        assert isinstance(source, MappingNode)
+        api = self._api(source)
+        plugin = _text(source, "plugin") or (api.plugin if api is not None else "http")
+        spec = convert(self.data, Spec)
+        options_type: type = self.registry.sources[plugin].cls.options  # type: ignore[attr-defined]
+        merged = self._merged_options(source, api, options_type)
+        changes: dict[str, Any] = {"plugin": plugin, "options": merged}
+        for key in ("records", "format"):
+            given = getattr(api, key, None)
+            if key not in source.entries and given is not None:
+                changes[key] = given
+        spec = msgspec.structs.replace(spec, source=msgspec.structs.replace(spec.source, **changes))
+        default = getattr(self.project, "sink", "clickhouse")
+        if not spec.target.sink:
+            spec = msgspec.structs.replace(spec, target=msgspec.structs.replace(spec.target, sink=default))
+        return spec
+
+
+_ENGINE_KEYS = frozenset({"plugin", "api", "each", "records", "format"})
+
+
+def _meta_of(name: str, kind: type) -> Any:
+    """The annotated type of a top-level scalar of a feed."""
+    if name == "max_refused":
+        return Spec.__annotations__[name] if not isinstance(Spec.__annotations__[name], str) else kind
+    return kind
+
+
+def _text(node: Node, key: str) -> str:
+    """The text of a scalar in a mapping; "" when it is absent, null or no scalar."""
+    entry = node.entries.get(key) if isinstance(node, MappingNode) else None
+    value = plain(entry.value) if entry is not None else None
+    return value if isinstance(value, str) else ""
+
+
+def merge_options(api: Mapping[str, Any], feed: Mapping[str, Any], base_url: str, options: type) -> dict[str, Any]:
+    """The API's options under the feed's: params and headers key by key, everything else whole; the API's ``base_url`` fills the
+    option of that name, where the plugin has one."""
+    from nexus_engine.spec.typeschema import fields_of
+
+    merged = {**api, **feed}
+    for key in _MERGED:
+        if isinstance(api.get(key), Mapping) and isinstance(feed.get(key), Mapping):
+            merged[key] = {**api[key], **feed[key]}
+    if base_url and any(name.encode_name == "base_url" for name in fields_of(options)):
+        merged.setdefault("base_url", base_url)
+    return merged

@@ -1,0 +1,224 @@
+"""What the parts of a feed say about each other: fields, cursor, target, rules, schedule. Each check runs only where what it
+reads is sound, so that one mistake stays one problem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nexus_engine.clickhouse.types import parse_type
+from nexus_engine.contract.records import Records, parse_path
+from nexus_engine.spec.model import CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, StepSpec, TargetSpec
+from nexus_engine.spec.places import TemplateCheck
+from nexus_engine.spec.report import Report
+from nexus_engine.spec.rules import RULES, RuleForm, known_names, short_name
+from nexus_engine.spec.spelling import nearest
+from nexus_engine.spec.tree import Listing, Mapping as MappingNode, Node, Path, find
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,127}")
+_CRON = re.compile(r"[0-9A-Za-z*/,\-?#]{1,60}( +[0-9A-Za-z*/,\-?#]{1,60}){4}")
+_LINEAGE: Final = ("_nexus_batch", "_nexus_row")
+ROOTS_OF_FROM: Final = ("each", "run", "window", "feed", "body")
+
+
+@dataclass
+class Blocks:
+    """The typed blocks of a feed that could be read; None or absent where they could not."""
+
+    root: MappingNode
+    records: Records | str | None = None
+    each: Mapping[str, tuple[str, ...]] | None = None
+    schedule: ScheduleSpec | str | None = None
+    cursor: CursorSpec | None = None
+    fields: dict[str, FieldSpec] | None = None  # those that are sound
+    transform: tuple[StepSpec, ...] | None = None
+    rules: dict[int, RuleSpec] | None = None
+    target: TargetSpec | None = None
+
+
+def check_meaning(report: Report, blocks: Blocks, templates: TemplateCheck, sinks: Collection[str] | None) -> None:
+    """All checks of this module, block by block."""
+    _check_each(report, blocks)
+    check_records(report, ("source", "records"), blocks.records)
+    for name, field in (blocks.fields or {}).items():
+        _check_field(report, ("fields", name), name, field, templates)
+    columns = _columns(report, blocks)
+    if blocks.cursor is not None and columns is not None:
+        _known_field(report, ("cursor", "field"), blocks.cursor.field, columns)
+    for i, rule in (blocks.rules or {}).items():
+        # after a transform the columns are its own: the engine's description of the query judges those names
+        _check_rule(report, ("validate", i), rule, None if blocks.transform != () else columns)
+    if blocks.target is not None:
+        _check_target(report, blocks.target, None if blocks.transform != () else columns, sinks)
+    if isinstance(blocks.schedule, ScheduleSpec):
+        _check_schedule(report, blocks.schedule)
+    for i, step in enumerate(blocks.transform or ()):
+        _one_of(report, ("transform", i), {"sql": step.sql, "plugin": step.plugin}, required=True)
+
+
+def _columns(report: Report, blocks: Blocks) -> tuple[str, ...] | None:
+    """The names under `fields:`, also of those with a mistake inside; None when they are not known."""
+    node, _, _ = find(blocks.root, ("fields",))
+    if not isinstance(node, MappingNode) or node is blocks.root or report.is_bad(("fields",)):
+        return None
+    return tuple(node.entries)
+
+
+def _check_each(report: Report, blocks: Blocks) -> None:
+    for name, values in (blocks.each or {}).items():
+        path = ("source", "each", name)
+        if not _NAME.fullmatch(name):
+            report.add(path, "wrong-value", "a name of `each` is a letter, then letters, digits and _", at_key=True)
+        elif not values:
+            report.add(path, "wrong-value", "expected at least one value")
+        elif len(set(values)) != len(values):
+            first = next(i for i, value in enumerate(values) if value in values[:i])
+            report.add((*path, first), "wrong-value", "this value is in the list already")
+
+
+def check_records(report: Report, path: Path, records: Records | str | None) -> None:
+    """The path parses, and at most one shape is named."""
+    if records is None:
+        return
+    if isinstance(records, str):
+        _check_path(report, path, records)
+        return
+    _check_path(report, (*path, "path"), records.path)
+    _one_of(report, path, {"zip": records.zip, "columns": records.columns, "by": records.by, "one": records.one})
+
+
+def _check_path(report: Report, path: Path, text: str) -> None:
+    try:
+        parse_path(text)
+    except ValueError as error:
+        report.add(path, "path", str(error), 'a path is a.b[0].c; a name with other characters is quoted: a."b c"')
+
+
+def _one_of(report: Report, path: Path, given: Mapping[str, Any], *, required: bool = False) -> None:
+    """At most one of the keys (with ``required`` exactly one) is given; reported at the second."""
+    names = [name for name, value in given.items() if value not in (None, "", (), False)]
+    listed = ", ".join(f"`{name}`" for name in given)
+    if len(names) > 1:
+        node, _, _ = find(report.root, path) if report.root else (None, 0, 0)
+        order = [name for name in node.entries if name in names] if isinstance(node, MappingNode) else names
+        report.add((*path, order[1]), "exclusive", f"only one of {listed} may be given", at_key=True)
+    elif required and not names:
+        report.add(path, "missing-key", f"one of {listed} must be given")
+
+
+def _check_field(report: Report, path: Path, name: str, field: FieldSpec, templates: TemplateCheck) -> None:
+    if not _NAME.fullmatch(name) or name in _LINEAGE:
+        message = "a column's name is a letter or _, then letters, digits and _"
+        report.add(path, "wrong-value", message if name not in _LINEAGE else "this name belongs to the engine", at_key=True)
+    try:
+        parse_type(field.type)
+    except (ValueError, RecursionError) as error:
+        where = (*path, "type") if isinstance(find(report.root, path)[0], MappingNode) else path  # type: ignore[arg-type]
+        report.add(where, "type", str(error) if isinstance(error, ValueError) else "this type is nested too deep")
+    _one_of(report, path, {"from": field.from_, "value": field.value, "sql": field.sql})
+    if field.from_:
+        _check_from(report, (*path, "from"), field.from_, templates)
+
+
+def _check_from(report: Report, path: Path, text: str, templates: TemplateCheck) -> None:
+    root, dot, rest = text.partition(".")
+    if not dot or root not in ROOTS_OF_FROM:
+        _check_path(report, path, text)
+    elif root == "body":
+        _check_path(report, path, rest)
+    elif root == "window" and templates.window is False:
+        report.add(path, "unknown-name", "there is no window: this feed has no `cursor`")
+    else:
+        known = templates.known(root)
+        if known is not None and rest not in known:
+            near = nearest(rest, known)
+            hint = f"did you mean `{root}.{near}`?" if near else ("known: " + ", ".join(f"{root}.{k}" for k in known) if known else "")
+            report.add(path, "unknown-name", f"this name is not known under `{root}`", hint)
+
+
+def _known_field(report: Report, path: Path, name: str, columns: Collection[str]) -> None:
+    if name not in columns and report.clean(*path):
+        near = nearest(name, columns)
+        report.add(path, "unknown-name", "no such field under `fields`", f"did you mean `{near}`?" if near else "")
+
+
+def _named_fields(report: Report, path: Path, names: tuple[str, ...], columns: Collection[str]) -> None:
+    """The fields a list names; a single scalar stands for a list of one."""
+    node: Node = find(report.root, path)[0]  # type: ignore[arg-type]
+    for i, name in enumerate(names):
+        _known_field(report, (*path, i) if isinstance(node, Listing) else path, name, columns)
+
+
+def _check_rule(report: Report, path: Path, rule: RuleSpec, columns: Collection[str] | None) -> None:
+    name = short_name(rule.expect)
+    if name is None:
+        near = nearest(rule.expect, known_names())
+        hint = f"did you mean `{near}`?" if near else "known: " + ", ".join(RULES)
+        report.add((*path, "expect"), "unknown-name", "no rule of this name", hint)
+        return
+    form = RULES[name]
+    _check_rule_keys(report, path, name, form, rule)
+    if columns is not None:
+        if rule.field:
+            _known_field(report, (*path, "field"), rule.field, columns)
+        _named_fields(report, (*path, "fields"), rule.fields, columns)
+
+
+def _check_rule_keys(report: Report, path: Path, name: str, form: RuleForm, rule: RuleSpec) -> None:
+    node = find(report.root, path)[0]  # type: ignore[arg-type]
+    given = set(node.entries) if isinstance(node, MappingNode) else set()
+    bad = {key for key in (*form.needs, *form.one_of) if report.is_bad((*path, key))}
+    for key in form.needs:
+        if key not in given and key not in bad:
+            report.add((*path, key), "missing-key", f"the rule `{name}` needs `{key}`")
+    if form.one_of and not given & set(form.one_of) and not bad:
+        listed = " or ".join(f"`{key}`" for key in form.one_of)
+        report.add((*path, form.one_of[0]), "missing-key", f"the rule `{name}` needs {listed}")
+    fitting = {"expect", "severity", *form.needs, *form.one_of, *form.may, *(("mostly",) if form.per == "row" else ())}
+    for key in sorted(given - fitting):
+        report.add((*path, key), "exclusive", f"`{key}` does not fit the rule `{name}`", at_key=True)
+    if form.needs == ("fields",) and rule.fields and len(rule.fields) != 2:
+        report.add((*path, "fields"), "wrong-value", "expected two fields")
+
+
+def _check_target(report: Report, target: TargetSpec, columns: Collection[str] | None, sinks: Collection[str] | None) -> None:
+    if not _TABLE.fullmatch(target.table):
+        message = "expected `database.table`, both of letters, digits and _"
+        report.add(("target", "table"), "wrong-value", message)
+    if target.sink and sinks is not None and target.sink not in sinks:
+        near = nearest(target.sink, sinks)
+        hint = f"did you mean `{near}`?" if near else "known: " + ", ".join(sorted(sinks))
+        report.add(("target", "sink"), "unknown-name", "no such sink in sinks.d/", hint)
+    if target.mode in ("upsert", "versioned") and not target.key and report.clean("target"):
+        report.add(("target", "mode"), "missing-key", f"the mode `{target.mode}` needs `key`")
+    if columns is not None:
+        _named_fields(report, ("target", "key"), target.key, columns)
+        _named_fields(report, ("target", "order_by"), tuple(c for c in target.order_by if _NAME.fullmatch(c)), columns)
+
+
+def _check_schedule(report: Report, schedule: ScheduleSpec) -> None:
+    path = ("schedule",)
+    _one_of(report, path, {"cron": schedule.cron, "every": schedule.every}, required=report.clean(*path))
+    if schedule.cron:
+        from croniter import croniter
+
+        if not _CRON.fullmatch(schedule.cron.strip()) or not croniter.is_valid(schedule.cron):
+            report.add((*path, "cron"), "wrong-value", "expected five cron fields: minute hour day month weekday", 'like "0 9 * * 1-5"')
+    if schedule.timezone != "UTC":
+        _check_timezone(report, (*path, "timezone"), schedule.timezone)
+    if schedule.every is not None and schedule.every < 1:
+        report.add((*path, "every"), "wrong-value", "expected at least 1s")
+
+
+def _check_timezone(report: Report, path: Path, name: str) -> None:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        near = nearest(name, available_timezones())
+        hint = f"did you mean `{near}`?" if near else "an IANA name like America/New_York"
+        report.add(path, "unknown-name", "no such time zone", hint)

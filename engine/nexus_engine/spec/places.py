@@ -1,0 +1,143 @@
+"""Where templates may stand, and which names they may read there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from nexus_engine.spec.report import SECRET_MISSING, Report
+from nexus_engine.spec.spelling import nearest
+from nexus_engine.spec.templates import KNOWN_NAMES, ROOTS, TemplateError, names
+from nexus_engine.spec.tree import Listing, Node, Path, Scalar
+from nexus_engine.spec.tree import Mapping as MappingNode
+
+SECRET_OPTIONS: Final = frozenset(
+    {"auth", "base_url", "body", "endpoint", "headers", "json", "params", "password", "path", "token", "url", "user", "username"}
+)
+"""Options a secret may fill: connection, header, query, body. An option type adds its own with ``Meta(extra={"secret": True})``."""
+
+FEED_ROOTS: Final = frozenset(ROOTS)
+VALUE_ROOTS: Final = frozenset({"each", "run", "window", "vars", "feed"})
+API_ROOTS: Final = frozenset({"run", "vars", "secrets", "feed"})
+SINK_ROOTS: Final = frozenset({"vars", "secrets"})
+
+
+class Surroundings(Protocol):
+    """What a file may refer to outside itself: the project. None of it is read from disk here."""
+
+    @property
+    def vars(self) -> Mapping[str, str]: ...
+    @property
+    def secrets(self) -> Mapping[str, Any]: ...
+    @property
+    def apis(self) -> Mapping[str, Any]: ...
+    @property
+    def sinks(self) -> Mapping[str, Any]: ...
+    @property
+    def broken(self) -> frozenset[str]:
+        """Files that are there and wrong (`apis.d/fred`): their own problems are told with them, not again."""
+        ...
+
+
+class TemplateCheck:
+    """Judges the templates of one file.
+
+    Args:
+        each: names of the feed's fan-out; None when they are not known (their block is broken) or the file has none.
+        window: whether there is a window; None when that is not known.
+    """
+
+    def __init__(
+        self, report: Report, project: Surroundings | None, *, each: frozenset[str] | None, window: bool | None
+    ) -> None:
+        self.report = report
+        self.project = project
+        self.each = each
+        self.window = window
+        self._missing_secrets: set[str] = set()
+
+    def check(self, path: Path, node: Node, roots: frozenset[str], *, secrets: bool) -> None:
+        """Every scalar under ``node``; keys are not rendered, so a template in a key is a problem."""
+        if isinstance(node, Scalar):
+            if "{{" in node.text:
+                self._scalar(path, node.text, roots, secrets)
+        elif isinstance(node, MappingNode):
+            for key, entry in node.entries.items():
+                if "{{" in key:
+                    self.report.add((*path, key), "template-place", "keys are not rendered; templates stand in values", at_key=True)
+                else:
+                    self.check((*path, key), entry.value, roots, secrets=secrets)
+        else:
+            for i, item in enumerate(node.items):
+                self.check((*path, i), item, roots, secrets=secrets)
+
+    def _scalar(self, path: Path, text: str, roots: frozenset[str], secrets: bool) -> None:
+        try:
+            pairs = names(text)
+        except TemplateError as error:
+            self.report.add(path, "template", str(error))
+            return
+        for root, name in sorted(pairs):
+            if root not in roots:
+                listed = ", ".join(sorted(roots))
+                self.report.add(path, "template-name", f"`{root}` is not known in this place; known here: {listed}")
+            elif root == "secrets" and not secrets:
+                message = "a secret may not stand here, only in params, headers, auth, body and the address"
+                self.report.add(path, "secret-place", message)
+            else:
+                self._name(path, root, name)
+
+    def _name(self, path: Path, root: str, name: str) -> None:
+        if root == "window" and self.window is False:
+            self.report.add(path, "template-name", "there is no window: this feed has no `cursor`")
+            return
+        if root == "secrets":
+            if self.project is not None and name not in self.project.secrets and name not in self._missing_secrets:
+                self._missing_secrets.add(name)
+                message = f"the secret {name} is not set"
+                self.report.add(path, SECRET_MISSING, message, f"set the environment variable {name}, or put it in .env")
+            return
+        known = self.known(root)
+        if known is not None and name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean `{root}.{near}`?" if near else _listed(root, known)
+            self.report.add(path, "template-name", f"`{root}.{name[:60]}` is not known", hint)
+
+    def known(self, root: str) -> tuple[str, ...] | None:
+        """The names under a root; None when they cannot be known."""
+        if root == "each":
+            return None if self.each is None else tuple(sorted(self.each))
+        if root == "vars":
+            return None if self.project is None else tuple(self.project.vars)
+        return KNOWN_NAMES.get(root)
+
+
+def _listed(root: str, known: tuple[str, ...]) -> str:
+    if known:
+        return "known: " + ", ".join(f"{root}.{name}" for name in known[:20])
+    return {"each": "this feed has no `each`", "vars": "nexus.yaml has no `vars`"}.get(root, "")
+
+
+def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
+    """Every scalar below ``node`` with its path."""
+    if isinstance(node, Scalar):
+        yield path, node
+    elif isinstance(node, MappingNode):
+        for key, entry in node.entries.items():
+            yield from scalars(entry.value, (*path, key))
+    elif isinstance(node, Listing):
+        for i, item in enumerate(node.items):
+            yield from scalars(item, (*path, i))
+
+
+def secret_options(options: type) -> frozenset[str]:
+    """The options of a plugin that a secret may fill."""
+    from msgspec import inspect
+
+    from nexus_engine.spec.typeschema import fields_of
+
+    found = set(SECRET_OPTIONS)
+    for field in fields_of(options):
+        if isinstance(field.type, inspect.Metadata) and (field.type.extra or {}).get("secret"):
+            found.add(field.encode_name)
+    return frozenset(found)

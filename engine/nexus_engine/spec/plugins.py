@@ -1,0 +1,151 @@
+"""The blocks a plugin owns: is the plugin installed, are its options known and of the right form, which format and auth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from nexus_engine.contract.registry import Registered, Registry
+from nexus_engine.spec.checking import check_options
+from nexus_engine.spec.convert import any_options, convert, literal
+from nexus_engine.spec.places import TemplateCheck, secret_options
+from nexus_engine.spec.report import Report
+from nexus_engine.spec.spelling import nearest
+from nexus_engine.spec.tree import Mapping as MappingNode
+from nexus_engine.spec.tree import Path, Scalar, find, plain
+from nexus_engine.spec.typeschema import fields_of, required_of
+
+_WORDS = {"sources": "source", "sinks": "sink", "transformers": "transformer", "formats": "format", "auth": "auth method"}
+
+
+def plugin_of(report: Report, path: Path, name: str, registry: Registry, kind: str) -> Registered | None:
+    """The registered plugin of that name, or None after one problem at ``path``."""
+    known: Mapping[str, Registered] = getattr(registry, kind)
+    if name in known:
+        return known[name]
+    word = _WORDS[kind]
+    for failure in registry.failures:
+        if failure.plugin.rsplit(".", 1)[-1] == name or failure.plugin.split(":")[0].rsplit(".", 1)[-1] == name:
+            report.add(path, "plugin-failed", f"the {word} `{name[:60]}` did not load: {failure.reason}", "see nexus-engine plugins")
+            return None
+    near = nearest(name, known)
+    hint = f"did you mean `{near}`?" if near else ("installed: " + ", ".join(sorted(known)) if known else "none is installed")
+    report.add(path, "unknown-name", f"no {word} of this name is installed", hint)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _key_names(kind: type) -> frozenset[str]:
+    return frozenset(field.encode_name for field in fields_of(kind))
+
+
+def option_nodes(node: MappingNode, engine_keys: type) -> dict[str, Any]:
+    """The entries of a block that are its plugin's."""
+    own = _key_names(engine_keys)
+    return {key: entry for key, entry in node.entries.items() if key not in own}
+
+
+def options_data(node: MappingNode, engine_keys: type, options: type | None) -> dict[str, Any]:
+    """A block's options as plain data: texts, and JSON where the option may be anything."""
+    free = any_options(options) if options else frozenset()
+    entries = option_nodes(node, engine_keys)
+    return {key: literal(entry.value) if key in free else plain(entry.value) for key, entry in entries.items()}
+
+
+def check_block(
+    report: Report, path: Path, node: MappingNode, engine_keys: type, plugin: Registered, templates: TemplateCheck,
+    roots: frozenset[str],
+) -> None:
+    """The options in a block: keys, forms, templates, and (where no template stands) their typed values."""
+    options: type = plugin.cls.options  # type: ignore[attr-defined]
+    check_options(report, path, plain(node), options, engine_keys)
+    may_hold_secrets = secret_options(options)
+    for key, entry in option_nodes(node, engine_keys).items():
+        place = (*path, key)
+        if report.clean(*place) or not report.is_bad(place):
+            templates.check(place, entry.value, roots, secrets=key in may_hold_secrets)
+
+
+def check_auth(report: Report, path: Path, node: MappingNode, registry: Registry) -> None:
+    """`auth: {<method>: ...}`: one key, which names an auth plugin."""
+    if not report.clean(*path):
+        return
+    if len(node.entries) != 1:
+        report.add(path, "wrong-value", "expected one key that names the auth method", "installed: " + ", ".join(sorted(registry.auth)))
+        return
+    name = next(iter(node.entries))
+    plugin_of(report, (*path, name), name, registry, "auth")
+
+
+def check_format(report: Report, path: Path, node: Any, registry: Registry) -> None:
+    """`format: json`, or `format: {csv: {delimiter: ";"}}`."""
+    if not report.clean(*path):
+        return
+    if isinstance(node, Scalar):
+        if not node.null:
+            plugin_of(report, path, node.text, registry, "formats")
+    elif isinstance(node, MappingNode):
+        if len(node.entries) != 1:
+            report.add(path, "wrong-value", "expected one key that names the format", "installed: " + ", ".join(sorted(registry.formats)))
+            return
+        name, entry = next(iter(node.entries.items()))
+        plugin = plugin_of(report, (*path, name), name, registry, "formats")
+        if plugin is not None and isinstance(entry.value, MappingNode):
+            check_options(report, (*path, name), plain(entry.value), plugin.cls.options, None)  # type: ignore[attr-defined]
+
+
+def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: type) -> None:
+    """Options with everything merged in: what must be there is, the plugin has no objection, and values without templates fit."""
+    if not report.clean(*path):
+        return
+    for name in required_of(options):
+        if name not in merged:
+            report.add((*path, name), "missing-key", f"`{name}` is missing")
+    for key, message in options.problems(merged):  # type: ignore[attr-defined]
+        report.add((*path, key) if key else path, "plugin-option", message)
+    if report.clean(*path) and not _templated(merged):
+        try:
+            convert(dict(merged), options)
+        except msgspec.ValidationError as error:
+            report.add(_error_path(report, path, error), "wrong-value", error_words(error))
+
+
+def _templated(value: Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value
+    if isinstance(value, Mapping):
+        return any(_templated(item) for item in value.values())
+    return isinstance(value, list) and any(_templated(item) for item in value)
+
+
+def _error_path(report: Report, path: Path, error: msgspec.ValidationError) -> Path:
+    """The place a msgspec error names, as far as this file has it (an option may come from the API's file)."""
+    full = (*path, *error_steps(error))
+    assert report.root is not None
+    while len(full) > len(path) and find(report.root, full)[0] is find(report.root, full[:-1])[0]:
+        full = full[:-1]
+    return full
+
+
+def error_steps(error: msgspec.ValidationError) -> Path:
+    """`... - at `$.a[0].b`` -> ("a", 0, "b"); stops at a step that msgspec writes as `[...]`."""
+    import re
+
+    match = re.search(r" - at `(?:key in )?\$([^`]*)`$", str(error))
+    steps: list[str | int] = []
+    for name, number in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", match[1] if match else ""):
+        if number == "...":
+            break
+        steps.append(int(number) if number else name)
+    return tuple(steps)
+
+
+def error_words(error: msgspec.ValidationError) -> str:
+    """msgspec's message without its path; without what it quotes."""
+    text = str(error).rsplit(" - at `", 1)[0]
+    if text.startswith(("Invalid", "Object contains unknown")):
+        return "not one of the values that are known here"
+    return text[:1].lower() + text[1:].replace("`", "")
