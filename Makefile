@@ -13,9 +13,11 @@ ci:                     ; .ci/run
 clean:                  ; rm -rf .venv build dist data bench/out
 
 # The environment, in three sizes: to run, to test, to measure.
-.venv/.python:          ; $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")' && $(PYTHON) -m venv .venv && touch $@
-.venv/.run: setup.py .venv/.python ; $(BIN)/python -m pip install -q --disable-pip-version-check -e . && touch $@
-.venv/.test: .venv/.run            ; $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,lint]' && touch $@
-.venv/.bench: .venv/.run bench/requirements.txt ; $(PYTHON) -m venv .venv/bench && .venv/bench/bin/python -m pip install -q --disable-pip-version-check -r bench/requirements.txt && touch $@
+PIP := -m pip install -q --disable-pip-version-check
+NEW := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with: make PYTHON=python3.12 ...")
+.venv/.python:                                  ; @$(PYTHON) -c '$(NEW)' && $(PYTHON) -m venv .venv && touch $@
+.venv/.run: setup.py .venv/.python              ; @echo "installing into .venv ..." && $(BIN)/python $(PIP) -e . && touch $@
+.venv/.test: .venv/.run                         ; @echo "installing what tests need ..." && $(BIN)/python $(PIP) -e '.[test,lint]' && touch $@
+.venv/.bench: .venv/.run bench/requirements.txt ; @$(PYTHON) -m venv .venv/bench && .venv/bench/bin/python $(PIP) -r bench/requirements.txt && touch $@
 
 .PHONY: demo test lint docs bench kill fuzz ci clean
