@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -11,8 +11,12 @@ from nexus_engine.contract.records import Want
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request before policy. ``secret_headers`` and ``secret_params`` name what the auth or the spec added and what must
-    never follow a redirect or next-link to another origin; ``params`` are encoded one by one, in order, repeats allowed."""
+    """One request before policy. ``params`` are encoded one by one, in order, repeats allowed, and replace those of the same
+    name in ``url``.
+
+    ``base`` is set when ``url`` came out of an answer (a next-link): the spec's own URL, to whose origin the credentials
+    belong. On another origin the host sends neither credentials nor the spec's headers, and only where `hosts` allows it.
+    """
 
     method: str
     url: str
@@ -20,6 +24,7 @@ class HttpRequest:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     idempotent: bool = True  # may be sent again after an uncertain failure
+    base: str = ""
 
     def with_headers(self, *pairs: tuple[str, str]) -> HttpRequest:
         return replace(self, headers=(*self.headers, *pairs))
@@ -40,12 +45,20 @@ class HttpResponse:
     location: str = ""  # the real URL that answered: the base for relative next-links; never print it
 
 
+Check = Callable[[HttpResponse], None]
+
+
 class Http(Protocol):
     """HTTP for plugins: retries, Retry-After, rate budgets, deadlines, size limits, origin rule, redaction and recording
     are the host's. Thread-safe."""
 
-    def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset()) -> HttpResponse:
+    def send(
+        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None
+    ) -> HttpResponse:
         """Send, with retries. 2xx and the statuses in ``accept`` are returned; others raise.
+
+        ``check`` sees each answer that would be returned: what it raises as RetryLater is one more failed attempt, any
+        other error ends the sending.
 
         Raises:
             StopFeed: 4xx that is no retry, limits met, refused redirect: asking again changes nothing.
@@ -57,12 +70,29 @@ class Http(Protocol):
         """Answers in the order of the requests, fetched side by side within the API's concurrency, bounded in bytes."""
         ...
 
+    def redact(self, text: str) -> str:
+        """``text`` of an answer with every secret in it hidden, for messages."""
+        ...
+
+    def seal(self, text: str) -> str:
+        """``text`` (a URL that goes into a position) with every secret in it replaced by a mark that names it."""
+        ...
+
+    def unseal(self, text: str) -> str:
+        """The inverse of :meth:`seal`."""
+        ...
+
 
 class Host(Protocol):
     """Given to ``Source.read`` for the length of one unit of work."""
 
     @property
     def http(self) -> Http: ...
+
+    @property
+    def flat(self) -> bool:
+        """True when the feed's format gives lists of flat objects (XML, CSV) and not the body's own structure (JSON)."""
+        ...
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
         """The feed's format applied to one body: JSON texts, each to be staged as one line. JSON itself: the body."""

@@ -1,0 +1,377 @@
+"""HTTP for plugins: one :class:`HttpHost` per session, one :class:`FeedHttp` per feed and run.
+
+::
+
+    FeedHttp.send -> attempts -> authorize -> budget (rate, concurrency) -> Transport.send -> judge -> wait -> next attempt
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nexus_engine.contract.auth import Auth
+from nexus_engine.contract.format import Format
+from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse
+from nexus_engine.contract.options import decode_text
+from nexus_engine.contract.policy import Policy
+from nexus_engine.contract.records import Want
+from nexus_engine.errors import RetryLater, StopFeed
+from nexus_engine.events import Observers, RequestDone, Waiting
+from nexus_engine.host.body import Limits
+from nexus_engine.host.clock import Clock, SystemClock
+from nexus_engine.host.rate import Budget, StampStore, Stopped
+from nexus_engine.host.recorder import Recorder
+from nexus_engine.host.redact import Redactor
+from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
+from nexus_engine.host.transport import Route, SendFailed, Transport
+from nexus_engine.host.urls import BaseUrls, origin, with_params
+
+CONCURRENCY: Final = 8
+UNMATCHED_HEADER: Final = "x-nexus-replay"
+_AHEAD_BYTES: Final = 64_000_000
+_KEPT: Final = "the feed stopped with its position kept"
+
+
+class HttpHost:
+    """The HTTP of one session: pool, budgets and credentials, shared by all feeds.
+
+    Args:
+        redactor: knows the secrets; what leaves through errors, events and cassettes goes through it.
+        stamps: keeps rate budgets over restarts.
+        base_urls: URL prefix of an API -> what answers in its place (`base_urls:` of nexus.yaml).
+        replay: base URL of a replay server that answers for every origin.
+        record: folder for cassettes.
+        auth: auth plugins by name.
+        defaults: the project's policy, for what a feed and its API leave open.
+    """
+
+    def __init__(
+        self, redactor: Redactor, *, observers: Observers | None = None, stamps: StampStore | None = None,
+        base_urls: Mapping[str, str] | None = None, replay: str = "", record: Path | None = None,
+        auth: Mapping[str, type] | None = None, defaults: Policy | None = None, limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        from datetime import UTC, datetime
+
+        self.redactor = redactor
+        self.observers = observers or Observers()
+        self.clock = clock or SystemClock()
+        self.defaults = defaults or Policy()
+        self.limits = limits or Limits()
+        self._stamps = stamps
+        self._auth_kinds = auth or {}
+        self._auths: dict[bytes, Auth] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._lock = threading.Lock()
+        self._bases = BaseUrls(base_urls or {}, replay)
+        self._recorder = Recorder(record, redactor, datetime.fromtimestamp(self.clock.time(), UTC)) if record else None
+        self._current = threading.local()  # the feed whose request this thread sends, for the recorder
+        self._transport = Transport(redactor, self._bases, exchanged=self._exchanged if self._recorder else None)
+
+    def for_feed(
+        self, feed: str, *, run_id: str = "", api: str = "", policy: Policy | None = None, stop: threading.Event | None = None
+    ) -> FeedHttp:
+        """HTTP under the policy of one feed. ``stop`` ends waits at once and requests in flight soon."""
+        return FeedHttp(self, self._transport, feed, run_id, api, _merged(policy or Policy(), self.defaults), stop or threading.Event())
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def budget(self, key: str) -> Budget:
+        with self._lock:
+            if key not in self._budgets:
+                self._budgets[key] = Budget(key, self.clock, self._stamps)
+            return self._budgets[key]
+
+    def auth(self, api: str, words: Mapping[str, Any]) -> Auth | None:
+        """The auth instance of these credentials, one per API and credential.
+
+        Raises:
+            StopFeed: not one known method, or its options are wrong.
+        """
+        if not words:
+            return None
+        key = msgspec.json.encode([api, words], order="sorted")
+        with self._lock:
+            if key not in self._auths:
+                self._auths[key] = self._new_auth(words)
+            return self._auths[key]
+
+    def _new_auth(self, words: Mapping[str, Any]) -> Auth:
+        name, options = next(iter(words.items()))
+        kind: Any = self._auth_kinds.get(name)
+        if len(words) != 1 or kind is None:
+            known = ", ".join(sorted(self._auth_kinds))
+            raise StopFeed(f"`auth:` needs one of: {known}", did=_KEPT, do="name one method under `auth:`")
+        try:
+            typed = msgspec.convert(options, kind.options, strict=False, dec_hook=decode_text)
+        except msgspec.ValidationError as error:
+            raise StopFeed(f"`auth.{name}` is not right: {self.redactor.redact(str(error))}", did=_KEPT) from None
+        built: Auth = kind(typed)
+        return built
+
+    def send(self, feed: str, request: HttpRequest, route: Route) -> HttpResponse:
+        self._current.feed = feed
+        return self._transport.send(request, route)
+
+    def _exchanged(self, *exchange: Any) -> None:
+        assert self._recorder is not None
+        self._recorder.exchanged(self._current.feed, *exchange)
+
+
+def _merged(policy: Policy, defaults: Policy) -> Policy:
+    given = {name: value for name in Policy.__struct_fields__ if (value := getattr(policy, name)) not in (None, {}, ())}
+    merged: Policy = msgspec.structs.replace(defaults, **given)
+    return merged
+
+
+@dataclass
+class _Attempt:
+    """What is known about the sending of one request so far."""
+
+    number: int = 1
+    refreshed: bool = False
+    what: str = ""  # why the last attempt failed
+    asked_s: float | None = None  # how long the server asked to wait
+
+
+class FeedHttp:
+    """:class:`nexus_engine.contract.host.Http` for one feed. Thread-safe."""
+
+    def __init__(
+        self, host: HttpHost, transport: Transport, feed: str, run_id: str, api: str, policy: Policy, stop: threading.Event
+    ) -> None:
+        self._host = host
+        self._feed = feed
+        self._run_id = run_id
+        self._api = api
+        self._policy = policy
+        self._stop = stop
+        self._auth = host.auth(api, policy.auth)
+        limits = host.limits
+        if policy.max_body is not None:
+            limits = replace(limits, max_body=int(policy.max_body), max_decompressed=2 * int(policy.max_body))
+        hosts = frozenset(origin(text) if "://" in text else text.lower() for text in policy.hosts)
+        timeout = float(policy.timeout) if policy.timeout is not None else Route().timeout_s
+        self._route = Route(limits, timeout, hosts, stop)
+        words = policy.retry
+        self._retry = Retry(words.attempts, float(words.base), float(words.max_wait)) if words else Retry()
+
+    def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
+        return self._send(request, accept, check, self._auth)
+
+    def map(self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset()) -> Iterator[HttpResponse]:
+        ahead = self._policy.concurrency or CONCURRENCY
+        waiting: deque[Future[HttpResponse]] = deque()
+        source = iter(requests)
+        with ThreadPoolExecutor(ahead, thread_name_prefix=f"http-{self._feed}") as pool:
+            try:
+                while True:
+                    ready = sum(len(item.result().body) for item in waiting if item.done() and not item.exception())
+                    while len(waiting) < ahead and (ready < _AHEAD_BYTES or not waiting):
+                        request = next(source, None)
+                        if request is None:
+                            break
+                        waiting.append(pool.submit(self.send, request, accept=accept))
+                    if not waiting:
+                        return
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def redact(self, text: str) -> str:
+        return self._host.redactor.redact(text)
+
+    def seal(self, text: str) -> str:
+        return self._host.redactor.seal(text)
+
+    def unseal(self, text: str) -> str:
+        return self._host.redactor.unseal(text)
+
+    def _send(self, request: HttpRequest, accept: frozenset[int], check: Check | None, auth: Auth | None) -> HttpResponse:
+        attempt = _Attempt()
+        while True:
+            response = self._once(request, attempt, auth)
+            if response is not None:
+                if 200 <= response.status < 300 or response.status in accept:
+                    try:
+                        if check is not None:
+                            check(response)
+                        return response
+                    except RetryLater as error:
+                        attempt.what, attempt.asked_s = error.what, error.after_s
+                else:
+                    self._judge(response, attempt, request)
+                    if response.status == 401 and auth is not None and not attempt.refreshed:
+                        attempt.refreshed = True
+                        if auth.refresh(_Bare(self)):
+                            continue
+                    if not is_retried(response.status):
+                        raise self._refused(response)
+            self._wait(request, attempt)
+
+    def _once(self, request: HttpRequest, attempt: _Attempt, auth: Auth | None) -> HttpResponse | None:
+        """One sending under the budget. None when no whole answer came: ``attempt`` says why."""
+        policy = self._policy
+        authorized = auth.apply(request, _Bare(self)) if auth is not None and self._at_home(request) else request
+        budget = self._host.budget(self._api or self._origin(request))
+        shown, started, response = "", 0.0, None
+        attempt.asked_s = None
+        try:
+            with budget.slot(policy.rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting):
+                started = time.monotonic()
+                response = self._host.send(self._feed, authorized, self._route)
+        except Stopped:
+            raise self._stopping(request) from None
+        except SendFailed as error:
+            attempt.what = self._host.redactor.redact(str(error))
+            if self._stop.is_set():
+                raise self._stopping(request) from None
+            shown = self._host.redactor.redact(with_params(request.url, request.params))
+            self._done(request, shown, 0, 0, started, attempt)
+            if error.sent and not request.idempotent:
+                raise StopFeed(
+                    f"{request.method} was not answered: {attempt.what}", where=shown, did="not sent again: the server may have acted on it",
+                    do="set `idempotent: true` when the request only reads",
+                ) from None
+            return None
+        attempt.what = ""
+        if is_retried(response.status):
+            attempt.asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
+            if response.status == 429 and attempt.asked_s is not None:
+                budget.pause(min(attempt.asked_s, self._retry.max_wait_s))
+        self._done(request, response.url, response.status, len(response.body), started, attempt)
+        return response
+
+    def _origin(self, request: HttpRequest) -> str:
+        try:
+            return origin(request.base or request.url)
+        except ValueError as error:
+            raise StopFeed(
+                f"the request was not sent: {error}", where=self._host.redactor.redact(request.url), did=_KEPT, do="mend the endpoint",
+            ) from None
+
+    def _at_home(self, request: HttpRequest) -> bool:
+        """Credentials go to the origin of the spec's own URL only."""
+        try:
+            return not request.base or origin(request.base) == origin(request.url)
+        except ValueError:
+            return False
+
+    def _judge(self, response: HttpResponse, attempt: _Attempt, request: HttpRequest) -> None:
+        """Why an answer of this status is a failure.
+
+        Raises:
+            StopFeed: it is none that may be asked again.
+        """
+        attempt.what = f"the answer is HTTP {response.status}"
+        if UNMATCHED_HEADER in response.headers:
+            raise StopFeed(
+                self._host.redactor.redact(response.body.decode("utf-8", "replace")), where=response.url, did=_KEPT,
+                do="record again, or mend the request",
+            )
+        if is_retried(response.status) and not request.idempotent:
+            raise self._refused(response)
+
+    def _refused(self, response: HttpResponse) -> StopFeed:
+        text = self._host.redactor.redact(response.body[:4000].decode("utf-8", "replace"))[:200]
+        hints = {401: "check the credentials", 403: "check the credentials and what they may read", 404: "check the path"}
+        shown = f"; the body begins: {text!r}" if text else ""
+        return StopFeed(
+            f"the answer is HTTP {response.status}{shown}", where=response.url, did=_KEPT,
+            do=hints.get(response.status, "the server will answer the same again; mend the request"),
+        )
+
+    def _wait(self, request: HttpRequest, attempt: _Attempt) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            RetryLater: no attempt is left, or the server asks for a longer wait than `retry.max_wait`.
+        """
+        shown = self._host.redactor.redact(with_params(request.url, request.params))
+        asked = attempt.asked_s
+        if attempt.number >= self._retry.attempts:
+            raise RetryLater(
+                f"{attempt.what} ({attempt.number} attempts)", after_s=asked, where=shown, did=_KEPT, do="run again later",
+            )
+        if asked is not None and asked > self._retry.max_wait_s:
+            raise RetryLater(
+                f"{attempt.what} and the server asks to wait {asked:g} s, longer than `retry.max_wait` ({self._retry.max_wait_s:g} s)",
+                after_s=asked, where=shown, did=_KEPT, do="run again later",
+            )
+        jitter = backoff(self._retry, attempt.number, self._host.clock.random())
+        delay = jitter if asked is None else asked
+        self._waiting("retry", delay)
+        if self._host.clock.wait(self._stop, delay):
+            raise self._stopping(request)
+        attempt.number += 1
+
+    def _stopping(self, request: HttpRequest) -> StopFeed:
+        return StopFeed("the engine stops", where=self._host.redactor.redact(request.url), did="stopped with the position kept")
+
+    def _waiting(self, reason: str, wait_s: float) -> None:
+        self._host.observers.emit(Waiting(self._feed, reason, wait_s))
+
+    def _done(self, request: HttpRequest, url: str, status: int, size: int, started: float, attempt: _Attempt) -> None:
+        elapsed_ms = (time.monotonic() - started) * 1000
+        self._host.observers.emit(
+            RequestDone(self._feed, self._run_id, request.method, url, status, size, elapsed_ms, attempt.number, attempt.what)
+        )
+
+
+class _Bare:
+    """The same HTTP without auth: for the auth methods' own requests."""
+
+    def __init__(self, http: FeedHttp) -> None:
+        self._http = http
+
+    def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
+        return self._http._send(request, accept, check, None)  # noqa: SLF001  the same class's other door
+
+    def map(self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset()) -> Iterator[HttpResponse]:
+        return (self.send(request, accept=accept) for request in requests)
+
+    def redact(self, text: str) -> str:
+        return self._http.redact(text)
+
+    def seal(self, text: str) -> str:
+        return self._http.seal(text)
+
+    def unseal(self, text: str) -> str:
+        return self._http.unseal(text)
+
+
+class FeedHost:
+    """:class:`nexus_engine.contract.host.Host`: what ``Source.read`` is given."""
+
+    def __init__(self, http: Http, format: Format, stop: threading.Event) -> None:
+        self._http = http
+        self._format = format
+        self._stop = stop
+        self.logged: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def http(self) -> Http:
+        return self._http
+
+    @property
+    def flat(self) -> bool:
+        return self._format.flat
+
+    def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
+        return self._format.pieces(body, content_type=content_type, want=want)
+
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def log(self, message: str, **fields: Any) -> None:
+        self.logged.append((message, fields))
