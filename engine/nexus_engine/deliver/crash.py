@@ -2,6 +2,7 @@
 
 ``NEXUS_CRASH_AT=<point>`` kills this process with SIGKILL when it first comes to that point, ``<point>#3`` when it comes there
 the third time. Tests sweep every point and every visit until a run ends untouched; nothing else sets the variable.
+``NEXUS_CRASH_AT=trace`` kills nothing and makes each point visible to strace, as a look at ``/nexus-crash-point/<point>``.
 
 What holds after a kill at each point:
 
@@ -62,6 +63,8 @@ def point(name: str) -> None:
     if name not in POINTS:
         raise ValueError(f"{name!r} is not a registered crash point")
     at, _, visit = wanted.partition("#")
+    if at == "trace":
+        os.access(f"/nexus-crash-point/{name}", os.F_OK)
     if at == name:
         _visits[name] = _visits.get(name, 0) + 1
         if _visits[name] == int(visit or 1):

@@ -82,7 +82,7 @@ def _finish(batch: Batch, sink: Sink, error: Exception | None, pause: Callable[[
     """Bounded rounds of fence, read-back and insert of what is missing, until nothing is."""
     for turn in range(TRIES):
         if turn:
-            pause(_PAUSES_S[min(turn, len(_PAUSES_S)) - 1])
+            pause(_PAUSES_S[turn - 1])
         try:
             return _finish_once(batch, sink)
         except (StopFeed, StopEngine):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.contract.source import Payload
-from nexus_engine.deliver import protocol
+from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.batch import Bench, PageStats, Worked, select, work
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, ReadUnit, Ticket, advance
 from nexus_engine.deliver.report import ErrorReport, RunReport, WindowBooks
@@ -54,35 +54,35 @@ class Line:
     observers: Observers
     folder: Path  # the data folder
     table: AbstractContextManager[Any]  # held while this target's table is compared and written
-    now: Callable[[], datetime]
     limits: Limits = Limits()
 
 
-def run_feed(line: Line, tickets: list[Ticket], read: ReadUnit, report: RunReport, stop: threading.Event, threads: int) -> None:
+def run_feed(line: Line, tickets: list[Ticket], read: ReadUnit, report: RunReport, halt: threading.Event, threads: int) -> None:
     """Read every ticket's due windows and deliver them, batch by batch. Failures of partitions and of the feed end up in
-    ``report``; other partitions go on.
+    ``report``; other partitions go on. ``halt`` ends reading at the next page; it is set when the run is over.
 
     Raises:
         StopEngine: the process must stop (disk full, state damaged).
     """
-    abort = threading.Event()
     channel = Channel(line.limits.channel_bytes)
     fetchers = Fetchers(
-        tickets, read, rule=line.plan.cursor, now=moment_of(report), stopping=lambda: stop.is_set() or abort.is_set(),
+        tickets, read, rule=line.plan.cursor, now=moment_of(report), stopping=halt.is_set,
         threads=threads, channel=channel,
     )
+    stopped = False
     fetchers.start()
     try:
         for stage in _stages(line, tickets, channel, report):
             _deliver(line, stage, report)
+        stopped = halt.is_set()
     except StopEngine:
         raise
     except NexusError as error:
         _fail(report, error)
     finally:
-        abort.set()
+        halt.set()
         fetchers.join()
-    report.status = _verdict(report, tickets, stop)
+    report.status = _verdict(report, tickets, stopped)
 
 
 def moment_of(report: RunReport) -> datetime:
@@ -144,10 +144,13 @@ def _deliver(line: Line, stage: Stage, report: RunReport) -> None:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
     bench = Bench(line.plan, line.engine, line.sink, line.folder / "raw", values)
     try:
+        crash.point("stage.closed")
         worked = work(stage, bench)
+        crash.point("query.mapped")
         with line.table:
             _settle_table(line)
             select(worked, bench, bench.folder / f"{stage.path.stem}.mapped.arrow")
+            crash.point("query.finished")
             _land(line, worked, report)
     finally:
         bench.clean()
@@ -320,9 +323,9 @@ def _fail(report: RunReport, error: NexusError, partition: str = "") -> None:
     )
 
 
-def _verdict(report: RunReport, tickets: list[Ticket], stop: threading.Event) -> str:
+def _verdict(report: RunReport, tickets: list[Ticket], stopped: bool) -> str:
     if report.errors:
         return "failed"
-    if stop.is_set() and not all(ticket.finished and ticket.safe.window is None for ticket in tickets):
+    if stopped and not all(ticket.finished and ticket.safe.window is None for ticket in tickets):
         return "stopped"
     return "ok" if report.read else "empty"

@@ -8,34 +8,29 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import product
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.contract.host import RunInfo
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
-from nexus_engine.contract.source import Partition, Payload, ReadRequest
 from nexus_engine.deliver.fetch import Ticket
 from nexus_engine.deliver.lock import OwnerLock
+from nexus_engine.deliver.preview import Preview, preview
+from nexus_engine.deliver.reader import Halt, Reader, partitions
 from nexus_engine.deliver.recovery import recover
 from nexus_engine.deliver.report import ErrorReport, RunReport
 from nexus_engine.deliver.run import Limits, Line, run_feed
-from nexus_engine.deliver.windows import Position, Unit
+from nexus_engine.deliver.windows import Position
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine
 from nexus_engine.events import Event, Observers, RequestDone, RunFinished, RunStarted
-from nexus_engine.host.feed import FeedHost
-from nexus_engine.host.http import HttpHost
 from nexus_engine.project.project import Project
-from nexus_engine.spec.templates import Scope, convert, render_options
-from nexus_engine.state.records import Request, Run
+from nexus_engine.state.records import Request
 from nexus_engine.state.store import Store
 
 DEFAULT_CONCURRENCY = 4  # partitions of one feed read side by side, unless the feed or its API says otherwise
@@ -56,21 +51,19 @@ class Session:
     """
 
     def __init__(
-        self, project: Project, registry: Registry, store: Store, engine: Engine, lock: OwnerLock, http: HttpHost,
-        observers: Observers, now: Callable[[], datetime],
+        self, project: Project, registry: Registry, store: Store, engine: Engine, lock: OwnerLock, reader: Reader, observers: Observers
     ) -> None:
         self.project = project
         self.registry = registry
         self.store = store
         self.engine = engine
+        self.reader = reader
         self.observers = observers
+        self.limits = Limits()
         self._lock = lock
-        self._http = http
-        self._now = now
         self._sinks: dict[str, Sink] = {}
         self._tables: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
-        self.limits = Limits()
 
     @classmethod
     def open(
@@ -81,7 +74,7 @@ class Session:
 
         Args:
             now: the clock; a replay's frozen time.
-            recorder: host.recorder.Recorder that keeps every exchange.
+            recorder: folder for cassettes of every exchange.
             replay: testing.replay.ReplayServer that takes the place of the APIs' base URLs.
 
         Raises:
@@ -98,8 +91,8 @@ class Session:
             store = Store.open(data / "state.db")
             engine = Engine(data / "clickhouse")
             seen = observers or Observers()
-            http = HttpHost.open(project, registry=registry, observers=seen, stamps=store, recorder=recorder, replay=replay)
-            session = cls(project, registry, store, engine, lock, http, seen, now or (lambda: datetime.now(UTC)))
+            reader = Reader.open(project, registry, seen, stamps=store, recorder=recorder, replay=replay, now=now)
+            session = cls(project, registry, store, engine, lock, reader, seen)
             recover(store, session.sink, data, seen)
         except BaseException:
             lock.release()
@@ -116,7 +109,7 @@ class Session:
         """Close what is open, in the reverse order; the folder is free afterwards."""
         for sink in self._sinks.values():
             sink.close()
-        self._http.close()
+        self.reader.http.close()
         self.engine.close()
         self.store.close()
         self._lock.release()
@@ -136,10 +129,14 @@ class Session:
                         where=str(self.project.root), did="nothing was delivered to it",
                         do=f"write sinks.d/{name}.yaml, or see nexus-engine plugins",
                     )
-                kind = self.registry.sinks[config.plugin].cls
-                options = convert(render_options(config.options, self._constants()), kind.options)  # type: ignore[attr-defined]
+                kind: Any = self.registry.sinks[config.plugin].cls
+                options = self.reader.options(config.options, kind.options, self.reader.constants(), f"sinks.d/{name}.yaml")
                 self._sinks[name] = kind(options, Folder(self.project.data_dir, self.engine))
             return self._sinks[name]
+
+    def preview(self, plan: Plan, *, rows: int = 20) -> Preview:
+        """See :func:`nexus_engine.deliver.preview.preview`: needs nothing of the session."""
+        return preview(plan, self.project, self.registry, rows=rows)
 
     def table(self, name: str) -> AbstractContextManager[Any]:
         """The lock of one target table: compare and write are serialised per table."""
@@ -147,18 +144,17 @@ class Session:
             return self._tables.setdefault(name, threading.Lock())
 
     def run(
-        self, plan: Plan, *, trigger: str = "once", stop: threading.Event | None = None,
-        only: Mapping[str, str] | None = None,
+        self, plan: Plan, *, trigger: str = "once", stop: threading.Event | None = None
     ) -> RunReport:
         """Run a feed once: every partition, every due window. A feed's failure is in the report, never raised.
 
         Raises:
             StopEngine: the process must stop.
         """
-        now, clock = self._now(), time.monotonic()
+        now, clock = self.reader.now(), time.monotonic()
         run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         report = RunReport(run_id=run_id, feed=plan.feed, trigger=trigger, started_at=f"{now:%Y-%m-%dT%H:%M:%SZ}")
-        self.store.start_run(Run(run_id=run_id, feed=plan.feed, trigger=trigger, status="running", started_at=report.started_at))
+        self.store.start_run(run_id, plan.feed, trigger, report.started_at)
         requests = _Requests(run_id)
         self.observers.add(requests)
         stop = stop or threading.Event()
@@ -169,10 +165,10 @@ class Session:
             self.observers.emit(RunStarted(plan.feed, run_id, len(tickets), trigger))
             line = Line(
                 plan=plan, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
-                folder=self.project.data_dir, table=self.table(plan.target.name), now=self._now, limits=self.limits,
+                folder=self.project.data_dir, table=self.table(plan.target.name), limits=self.limits,
             )
-            reader = self.reader(plan, report, stop)
-            run_feed(line, tickets, reader, report, stop, self._threads(plan))
+            halt = Halt(stop)
+            run_feed(line, tickets, self.reader.units(plan, report, halt), report, halt, threads(plan))
         except StopEngine as error:
             self._finish(report, error, clock, requests)
             raise
@@ -210,49 +206,28 @@ class Session:
             found.append(Ticket(partition, Position(**data) if data else Position(), data))
         return found
 
-    def reader(self, plan: Plan, report: RunReport, stop: threading.Event) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
-        """Opens the plan's source on one unit: options rendered and typed for its partition and window."""
-        kind = self.registry.sources[plan.source.plugin].cls
-        info = RunInfo(report.run_id, plan.feed, report.started_at)
-        form = self.registry.formats[plan.source.format].cls
-        format_options = convert(plan.source.format_options, form.options)  # type: ignore[attr-defined]
-        host = FeedHost(
-            self._http.for_feed(plan.source.plugin, plan.source.api, plan.source.options, feed=plan.feed, run_id=report.run_id, stop=stop),
-            form(format_options), stop, self.observers, plan.feed,
-        )
-
-        def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
-            scope = {
-                **self._constants(), "each": dict(ticket.partition.values), "feed": {"name": plan.feed},
-                "window": {"start": unit.window.start, "end": unit.window.end},
-                "run": {"started_at": report.started_at, "id": report.run_id},
-            }
-            options = convert(render_options(plan.source.options, scope), kind.options)  # type: ignore[attr-defined]
-            request = ReadRequest(
-                options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
-                want=plan.source.want, run=info, host=host,
-            )
-            yield from kind().read(request)
-
-        return read
-
-    def _constants(self) -> Scope:
-        return {"vars": self.project.vars, "secrets": self.project.secrets}
-
-    def _threads(self, plan: Plan) -> int:
-        stated = plan.source.options.get("concurrency")
-        return int(stated) if str(stated).isdigit() else DEFAULT_CONCURRENCY
-
     def _check_position(self, plan: Plan) -> None:
         """A position means what the spec meant when it was stored.
 
         Raises:
             PositionConflict: endpoint, params, fan-out, paging, records or cursor changed since, or the feed was renamed.
         """
+        where = f"feed {plan.feed}, {plan.spec_file}"
         stored = self.store.position_hash(plan.feed)
-        if stored and stored != plan.position_hash and self.store.positions(plan.feed):
+        positions = self.store.positions(plan.feed)
+        if not positions:
+            present = {path.stem for path in self.project.feeds()}
+            for old in self.store.feeds_with(plan.position_hash, plan.target.name):
+                if old != plan.feed and old not in present and self.store.positions(old):
+                    raise PositionConflict(
+                        f"this feed asks for what the feed {old!r} asked for, which is gone: it looks renamed", where=where,
+                        did="nothing was asked, so nothing was ingested twice",
+                        do=f"keep its position with: nexus-engine state rename {old} {plan.feed}; or start over with: "
+                        f"nexus-engine state reset {old}",
+                    )
+        if stored and stored != plan.position_hash and positions:
             raise PositionConflict(
-                "what this feed asks for has changed since its position was stored", where=f"feed {plan.feed}, {plan.spec_file}",
+                "what this feed asks for has changed since its position was stored", where=where,
                 did="nothing was asked; position and table are untouched",
                 do=f"go on from the old position with: nexus-engine state adopt {plan.feed}; or start over with: "
                 f"nexus-engine state reset {plan.feed}",
@@ -276,13 +251,7 @@ class _Requests:
             )
 
 
-def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:
-    """Every combination of the `each:` values, in order; one unnamed partition without any."""
-    if not each:
-        return [Partition()]
-    found = []
-    for values in product(*each.values()):
-        named = dict(zip(each, values, strict=True))
-        key = ";".join(f"{name}={quote(value, safe=' /:.,_-+@')}" for name, value in named.items())
-        found.append(Partition(key, named))
-    return found
+def threads(plan: Plan) -> int:
+    """How many partitions of the feed are read side by side."""
+    stated = str(plan.source.options.get("concurrency", ""))
+    return int(stated) if stated.isdigit() and int(stated) > 0 else DEFAULT_CONCURRENCY

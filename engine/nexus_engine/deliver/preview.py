@@ -1,0 +1,116 @@
+"""One page of a feed: what it would land and refuse. Writes nothing, needs no data folder and no owner."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.registry import Registry
+from nexus_engine.contract.sink import Sink
+from nexus_engine.contract.source import Payload
+from nexus_engine.deliver.batch import Bench, work
+from nexus_engine.deliver.fetch import Ticket, plugin_failed
+from nexus_engine.deliver.reader import Reader, partitions
+from nexus_engine.deliver.report import ErrorReport, RunReport
+from nexus_engine.deliver.stage import Stage
+from nexus_engine.deliver.windows import Position, Unit, units
+from nexus_engine.errors import NexusError
+from nexus_engine.events import Event, Observers, RequestDone
+from nexus_engine.project.project import Project
+
+
+class Preview(msgspec.Struct, kw_only=True):
+    """What the first page with records gives. ``rows`` are shown as text, null as null; ``requests`` are redacted."""
+
+    feed: str
+    partition: str = ""
+    columns: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
+    read: int = 0
+    ok: int = 0
+    filtered: int = 0
+    refused: list[dict[str, Any]] = []
+    refused_rows: int = 0
+    requests: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    error: ErrorReport | None = None
+
+
+def preview(plan: Plan, project: Project, registry: Registry, *, rows: int = 20, replay: Any = None) -> Preview:
+    """Ask for the first page of the first partition, map and check it.
+
+    Args:
+        rows: how many good and how many refused rows to show.
+    """
+    shown = Preview(feed=plan.feed, columns=[{"name": column.name, "type": column.type} for column in plan.target.columns])
+
+    def seen(event: Event) -> None:
+        if isinstance(event, RequestDone):
+            shown.requests.append(
+                {"method": event.method, "url": event.url, "status": event.status, "bytes": event.body_bytes, "ms": round(event.elapsed_ms, 1)}
+            )
+
+    reader = Reader.open(project, registry, Observers(seen), replay=replay)
+    engine = Engine(None)
+    try:
+        with tempfile.TemporaryDirectory(prefix="nexus-preview-") as folder:
+            _fill(shown, plan, reader, engine, Path(folder), rows)
+    except NexusError as error:
+        shown.error = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
+    finally:
+        reader.http.close()
+        engine.close()
+    return shown
+
+
+def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Path, rows: int) -> None:
+    now = reader.now()
+    report = RunReport(run_id=f"preview-{secrets.token_hex(3)}", feed=plan.feed, trigger="preview", started_at=f"{now:%Y-%m-%dT%H:%M:%SZ}")
+    ticket = Ticket(partitions(plan.source.each)[0], Position())
+    unit = next(units(plan.cursor, Position(), now))
+    shown.partition = ticket.partition.key
+    payload = _first(plan, reader, report, ticket, unit)
+    if payload is None:
+        return
+    stage = Stage(folder / "page.jsonl")
+    stage.add(stage.unit(ticket.partition, unit.window, ticket), payload)
+    stage.close()
+    values = {"run_started_at": f"{now:%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": plan.feed}
+    # Nothing is compared or written, so the bench has no sink; and every refusal is to be seen, not only half of them.
+    lenient = msgspec.structs.replace(plan, max_refused=1.0)
+    bench = Bench(lenient, engine, _NO_SINK, folder, values)
+    worked = work(stage, bench)
+    shown.warnings = worked.warnings
+    for page in worked.stats.values():
+        shown.read, shown.ok, shown.filtered = shown.read + page.read, shown.ok + page.ok, shown.filtered + page.filtered
+    shown.refused_rows = len(worked.refusals)
+    shown.read = max(shown.read, shown.ok + shown.filtered + shown.refused_rows)
+    shown.refused = [{"record": r.record, "reasons": list(r.reasons), "raw": reader.redactor.redact(r.raw[:2000])} for r in worked.refusals[:rows]]
+    if shown.ok:
+        texts = ", ".join(f"toString({ident(column['name'])}) AS {ident(column['name'])}" for column in shown.columns)
+        mapped = literal(str(folder / "page.mapped.arrow"))
+        shown.rows = engine.rows(f"SELECT {texts} FROM file({mapped}, Arrow) WHERE _ok ORDER BY _p, _i LIMIT {int(rows)}")
+
+
+def _first(plan: Plan, reader: Reader, report: RunReport, ticket: Ticket, unit: Unit) -> Payload | None:
+    """The first payload that has a body."""
+    try:
+        for payload in reader.units(plan, report, threading.Event())(ticket, unit, None):
+            if payload.body:
+                return payload
+    except NexusError:
+        raise
+    except Exception as error:  # noqa: BLE001  a plugin may raise anything
+        raise plugin_failed(error) from error
+    return None
+
+
+_NO_SINK: Sink = None  # type: ignore[assignment]

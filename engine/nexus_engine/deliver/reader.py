@@ -1,0 +1,137 @@
+"""Opens a plan's source on one window: options rendered and typed, HTTP under the feed's policy, the format at hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.host import RunInfo
+from nexus_engine.contract.policy import Policy
+from nexus_engine.contract.registry import Registry
+from nexus_engine.contract.source import Partition, Payload, ReadRequest
+from nexus_engine.deliver.fetch import Ticket
+from nexus_engine.deliver.report import RunReport
+from nexus_engine.deliver.windows import Unit
+from nexus_engine.errors import ConfigError
+from nexus_engine.events import Observers
+from nexus_engine.host.http import FeedHost, HttpHost
+from nexus_engine.host.redact import Redactor
+from nexus_engine.project.project import Project
+from nexus_engine.spec.convert import convert
+from nexus_engine.spec.templates import Scope, TemplateError, render_options
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reading needs, beside the plan. ``now`` is the clock of the session, frozen in a replay."""
+
+    project: Project
+    registry: Registry
+    http: HttpHost
+    redactor: Redactor
+    now: Callable[[], datetime]
+
+    @classmethod
+    def open(cls, project: Project, registry: Registry, observers: Observers, **options: Any) -> Reader:
+        """With ``recorder`` (a folder) exchanges are kept; with ``replay`` (a server) it answers for every API, at its own time."""
+        replay, recorder, now = options.get("replay"), options.get("recorder"), options.get("now")
+        redactor = Redactor()
+        for secret in project.secrets.known():
+            redactor.add(secret.reveal())
+        http = HttpHost(
+            redactor, observers=observers, stamps=options.get("stamps"), base_urls=project.base_urls,
+            replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults,
+            auth={name: item.cls for name, item in registry.auth.items()},
+        )
+        if now is None:
+            frozen = replay.recorded_at if replay else None
+            now = (lambda: frozen) if frozen is not None else (lambda: datetime.now(UTC))
+        return cls(project, registry, http, redactor, now)
+
+    def constants(self) -> Scope:
+        """What every template may read."""
+        return {"vars": self.project.vars, "secrets": self.project.secrets}
+
+    def options(self, raw: Mapping[str, Any], kind: type, scope: Scope, where: str) -> Any:
+        """Options of a plugin, rendered and typed.
+
+        Raises:
+            ConfigError: a name is undefined here, or a rendered text does not fit its option.
+        """
+        try:
+            return convert(render_options(raw, scope), kind)
+        except (TemplateError, msgspec.ValidationError) as error:
+            raise ConfigError(
+                f"an option cannot be filled: {self.redactor.redact(str(error))}", where=where,
+                did="nothing was asked; the position is kept", do="check it with nexus-engine validate-config",
+            ) from None
+
+    def units(self, plan: Plan, report: RunReport, halt: threading.Event) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
+        """A function that reads one window from a position on."""
+        kind: Any = self.registry.sources[plan.source.plugin].cls
+        form: Any = self.registry.formats[plan.source.format].cls
+        where = f"feed {plan.feed}, {plan.spec_file}"
+        form_options = self.options(plan.source.format_options, form.options, self.constants(), where)
+        info = RunInfo(report.run_id, plan.feed, report.started_at)
+
+        def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
+            scope = {
+                **self.constants(), "each": dict(ticket.partition.values), "feed": {"name": plan.feed},
+                "window": {"start": unit.window.start, "end": unit.window.end},
+                "run": {"started_at": report.started_at, "id": report.run_id},
+            }
+            options = self.options(plan.source.options, kind.options, scope, where)
+            for secret in self.project.secrets.known():
+                self.redactor.add(secret.reveal())
+            http = self.http.for_feed(
+                plan.feed, run_id=report.run_id, api=plan.source.api, policy=options if isinstance(options, Policy) else None, stop=halt
+            )
+            request = ReadRequest(
+                options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
+                want=plan.source.want, run=info, host=FeedHost(http, form(form_options), halt),
+            )
+            yield from kind().read(request)
+
+        return read
+
+
+class Halt(threading.Event):
+    """Set when this run ends early, or when the whole process drains."""
+
+    def __init__(self, parent: threading.Event) -> None:
+        super().__init__()
+        self._parent = parent
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._parent.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of the base; the parent is looked at ten times a second."""
+        left = timeout
+        while not self.is_set():
+            turn = 0.1 if left is None else min(0.1, left)
+            if turn <= 0:
+                return False
+            super().wait(turn)
+            left = None if left is None else left - turn
+        return True
+
+
+def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:
+    """Every combination of the `each:` values, in order; one unnamed partition without any."""
+    if not each:
+        return [Partition()]
+    found = []
+    for values in product(*each.values()):
+        named = dict(zip(each, values, strict=True))
+        key = ";".join(f"{name}={quote(value, safe=' /:.,_-+@')}" for name, value in named.items())
+        found.append(Partition(key, named))
+    return found
