@@ -114,7 +114,10 @@ def _shown(value: Any) -> str:
 
 
 def _undefined(pairs: Iterable[tuple[str, str]]) -> str:
-    return "no value for " + ", ".join(sorted(f"{root}.{name}" for root, name in pairs))
+    listed = sorted(pairs)
+    text = "no value for " + ", ".join(f"{root}.{name}" for root, name in listed)
+    unset = [name for root, name in listed if root == "secrets"]
+    return f"{text}: set the environment variable {unset[0]}, or put it in .env" if unset else text
 
 
 def is_template(text: object) -> bool:
