@@ -24,34 +24,43 @@ def _json(argv: list[str]) -> dict[str, Any]:
 
 def staged(work: Path, rounds: int) -> dict[str, Any]:
     """W2: payloads of 1,000 trades handed over ready-made, staged, mapped, checked, landed with full delivery; against the engine
-    reading the same JSON, as lines, straight into a table."""
-    bodies, lines, runs = work / "bodies", work / "trades.jsonl", []
+    reading the same JSON straight into a table, as lines and as the payloads themselves."""
+    bodies, lines, payloads, runs = work / "bodies", work / "trades.jsonl", work / "payloads.jsonl", []
     bodies.mkdir()
-    with lines.open("w") as out:
+    with lines.open("w") as one, payloads.open("w") as many:
         for n in range(0, W2_ROWS, PAYLOAD_ROWS):
             page = list(data.trade_lines(n, PAYLOAD_ROWS))
-            out.write("\n".join(page) + "\n")
-            (bodies / f"{n // PAYLOAD_ROWS:06d}.json").write_text("[" + ",".join(page) + "]")
-    (work / "none").mkdir()
+            body = "[" + ",".join(page) + "]"
+            one.write("\n".join(page) + "\n")
+            many.write(f'{{"b":{body}}}\n')
+            (bodies / f"{n // PAYLOAD_ROWS:06d}.json").write_text(body)
     for number in range(rounds):
         print(f"\rstaged payloads {number + 1}/{rounds}", end="", file=sys.stderr)
         write_project(work / "ours", bodies=bodies)
         ours = _json([sys.executable, str(HERE / "inproc.py"), str(work / "ours"), "w2"])
-        direct = _json([sys.executable, str(HERE / "direct.py"), str(lines), str(work / "direct")])
+        direct = {}
+        for shape, file in (("lines", lines), ("payloads", payloads)):
+            direct[shape] = _json([sys.executable, str(HERE / "direct.py"), shape, str(file), str(work / shape)])
+            shutil.rmtree(work / shape)
         write_project(work / "steps", bodies=bodies)
         profiled = _json([sys.executable, str(HERE / "inproc.py"), str(work / "steps"), "w2", "--profile"])
         runs.append({"ours": ours, "direct": direct, "steps": profiled["steps"]})
-        for folder in ("ours", "direct", "steps"):
+        for folder in ("ours", "steps"):
             shutil.rmtree(work / folder)
     million = W2_ROWS / 1e6
     bad = sum(1 for n in range(W2_ROWS) if n % data.BAD_EVERY == data.BAD_AT)
     return {
         "rows": W2_ROWS,
         "rows_per_s": measure.spread([W2_ROWS / r["ours"]["wall_s"] for r in runs]),
-        "direct_rows_per_s": measure.spread([W2_ROWS / r["direct"]["wall_s"] for r in runs]),
-        "share": measure.spread([r["direct"]["wall_s"] / r["ours"]["wall_s"] for r in runs]),
         "cpu_s_per_million": measure.spread([r["ours"]["cpu_s"] / million for r in runs]),
-        "direct_cpu_s_per_million": measure.spread([r["direct"]["cpu_s"] / million for r in runs]),
+        "direct": {
+            shape: {
+                "rows_per_s": measure.spread([W2_ROWS / r["direct"][shape]["wall_s"] for r in runs]),
+                "cpu_s_per_million": measure.spread([r["direct"][shape]["cpu_s"] / million for r in runs]),
+                "share": measure.spread([r["direct"][shape]["wall_s"] / r["ours"]["wall_s"] for r in runs]),
+            }
+            for shape in ("lines", "payloads")
+        },
         "steps": {k: v / million for k, v in sorted(runs[-1]["steps"].items(), key=lambda item: -item[1])},
         "exact": all(r["ours"]["landed"] == W2_ROWS - bad and r["ours"]["quarantined"] == bad for r in runs),
         "runs": runs,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from nexus_engine.cli.main import COMMANDS
 
 HEAVY = {"chdb", "pyarrow", "pandas", "numpy", "httpx", "sqlalchemy", "jinja2", "jsonschema", "sqlglot", "rich", "croniter"}
 PROBE = """
@@ -21,7 +22,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["validate-config", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
 def test_help_imports_no_heavy_library(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
