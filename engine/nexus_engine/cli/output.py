@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import click
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WIDEST = 60
 
@@ -25,18 +27,18 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """A line of the answer, on stdout."""
-        print(self._clean(text), flush=True)
+        click.echo(self._clean(text))
 
     def note(self, text: str) -> None:
         """A line about the answer (errors, progress, hints), on stderr."""
-        print(self._clean(text), file=sys.stderr, flush=True)
+        click.echo(self._clean(text), err=True)
 
     def json(self, data: Any) -> None:
         """The whole answer for programs: one JSON document on one line."""
         import msgspec
 
         text = msgspec.json.encode(data, enc_hook=str).decode()
-        print(self.redact(text), flush=True)
+        click.echo(self.redact(text))
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         """Rows for people: numbers to the right, wide texts cut."""

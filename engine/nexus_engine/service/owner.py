@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ import nexus_engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.deliver.report import RunReport
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict
-from nexus_engine.events import Event, Observers
+from nexus_engine.events import Event, FeedLoaded, Observers
 from nexus_engine.service import state_verbs
 from nexus_engine.service.query_guard import LIMITS, check_query
 from nexus_engine.service.reload import Feeds, Watcher, rename_advice
+from nexus_engine.service.wire import event_to_json
+from nexus_engine.spec.problems import Problem
 from nexus_engine.spec.spelling import nearest
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from nexus_engine.compile.feeds import LoadedFeeds
     from nexus_engine.deliver.session import Session
+    from nexus_engine.project.project import Project
 
 Tell = Callable[[Event], None]
 
@@ -36,11 +40,11 @@ class Owner:
     """One session and the plans in effect. Thread-safe.
 
     Args:
-        load: reads every file again: plans and problems.
+        load: reads every file again: the project, its plans and problems.
         loaded: what was read when the process started.
     """
 
-    def __init__(self, session: Session, loaded: LoadedFeeds, load: Callable[[], LoadedFeeds]) -> None:
+    def __init__(self, session: Session, loaded: LoadedFeeds, load: Callable[[], tuple[Project, LoadedFeeds]]) -> None:
         self.session = session
         self.stop = threading.Event()  # set: runs under way end at their next page
         self.on_change: Callable[[Mapping[str, Plan]], None] = lambda _: None
@@ -94,13 +98,24 @@ class Owner:
         with self._reloading:
             if not self._watcher.poll(settled=settled):
                 return []
-            loaded = self._load()
-            events: list[Event] = list(self._feeds.take(loaded.plans, loaded.problems))
+            events: list[Event] = list(self._take())
         for event in events:
             self.session.observers.emit(event)
         if events:
             self.on_change(self.plans)
         return events
+
+    def _take(self) -> list[FeedLoaded]:
+        try:
+            project, loaded = self._load()
+        except ConfigError as error:  # nexus.yaml is wrong: nothing else can be judged
+            return self._feeds.take({}, [item for item in error.problems if isinstance(item, Problem)])
+        told = self._feeds.take(loaded.plans, loaded.problems)
+        before = self.session.project
+        if needs_restart(before, project):
+            told.append(FeedLoaded("", "changed", "nexus.yaml: data_dir, base_urls, retry, timeout, limits and concurrency change at the next start"))
+        self.session.project = replace(project, data_dir=before.data_dir)
+        return told
 
     def verbs(self) -> dict[str, Callable[[dict[str, Any], Tell], Any]]:
         """By name: what other processes may ask for."""
@@ -109,7 +124,7 @@ class Owner:
             "query": self._query,
             "run": self._run,
             "preview": self._preview,
-            "reload": lambda args, tell: [_plain(event) for event in self.reload(settled=True)],
+            "reload": self._reload,
             **state_verbs.verbs(store, self.plan, self._locked),
         }
 
@@ -138,6 +153,9 @@ class Owner:
                 if report is not None:
                     reports.append(report.to_json())
         return reports
+
+    def _reload(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
+        return [event_to_json(event) for event in self.reload(settled=True)]
 
     def _preview(self, args: dict[str, Any], tell: Tell) -> Any:
         self.reload(settled=True)
@@ -175,6 +193,12 @@ class Owner:
                     did="nothing was asked; positions and table are untouched",
                     do=rename_advice(old, plan.feed).rpartition(": ")[2] + f" (or: nexus-engine state reset {old})",
                 )
+
+
+def needs_restart(before: Project, after: Project) -> bool:
+    """True when something changed that open things were built from; vars, secrets and sinks are read anew by each run."""
+    names = ("data_dir", "base_urls", "defaults", "limits", "concurrency")
+    return any(getattr(before, name) != getattr(after, name) for name in names)
 
 
 def query(session: Session, sql: str, max_rows: int) -> bytes:

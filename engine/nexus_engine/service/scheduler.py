@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -69,10 +69,7 @@ class Scheduler:
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             running = list(self._running.values())
-        end = threading.Event()
-        waiter = threading.Thread(target=lambda: (_wait_all(running), end.set()), daemon=True)
-        waiter.start()
-        return end.wait(wait_s)
+        return not wait(running, timeout=wait_s).not_done
 
     def next_runs(self) -> dict[str, str]:
         with self._lock:
@@ -126,11 +123,6 @@ class Scheduler:
         for name, reason in wrong.items():
             self._observers.emit(FeedLoaded(name, "broken", f"it is not scheduled: {reason}"))
         self._wake.set()
-
-
-def _wait_all(futures: list[Future[None]]) -> None:
-    for future in futures:
-        future.exception() if not future.cancelled() else None
 
 
 def _forget(store: Store, plans: Mapping[str, Plan], following: Mapping[str, datetime]) -> None:

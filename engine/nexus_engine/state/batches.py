@@ -107,6 +107,17 @@ def quarantined(connection: sa.Connection, feed: str | None, run_id: str | None,
     return [_quarantined(row) for row in connection.execute(query).mappings()]
 
 
+def quarantined_counts(connection: sa.Connection) -> dict[str, int]:
+    """Refused records that are kept, by feed."""
+    rows = connection.execute(sa.select(_q.c.feed, sa.func.count()).group_by(_q.c.feed).order_by(_q.c.feed))
+    return {str(feed): int(count) for feed, count in rows}
+
+
+def quarantined_one(connection: sa.Connection, number: int) -> Quarantined | None:
+    row = connection.execute(sa.select(_q).where(_q.c.id == number)).mappings().first()
+    return None if row is None else _quarantined(row)
+
+
 def _quarantined(row: sa.RowMapping) -> Quarantined:
     reasons = msgspec.json.decode(row["reasons"], type=tuple[str, ...])
     return Quarantined(**{**row, "reasons": reasons, "truncated": bool(row["truncated"])})

@@ -194,6 +194,15 @@ class Store:
         with self._db.read() as connection:
             return batches.quarantined(connection, feed, run_id, limit)
 
+    def quarantined_counts(self) -> dict[str, int]:
+        """Refused records that are kept, by feed."""
+        with self._db.read() as connection:
+            return batches.quarantined_counts(connection)
+
+    def quarantined_one(self, number: int) -> Quarantined | None:
+        with self._db.read() as connection:
+            return batches.quarantined_one(connection, number)
+
     # ---- schedule and rate budgets
 
     def next_run(self, feed: str) -> str | None:

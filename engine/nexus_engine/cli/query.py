@@ -1,0 +1,58 @@
+"""`nexus-engine query`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from nexus_engine.cli.context import Context, verb
+
+
+@click.command("query")
+@click.argument("sql", required=False)
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv", "arrow"]), default="table", show_default=True)
+@click.option("--max-rows", type=click.IntRange(1, 100_000_000), default=10_000, show_default=True, help="Fail beyond this many.")
+@verb
+def command(context: Context, sql: str | None, form: str, max_rows: int) -> None:
+    """Read the embedded tables with SQL.
+
+    SQL is one SELECT, SHOW, DESCRIBE, EXPLAIN or EXISTS; without it, standard input is read. It runs read-only, with limits.
+    """
+    from nexus_engine.cli.owning import ask
+
+    text = sql if sql is not None else click.get_text_stream("stdin").read()
+    if context.out.as_json:
+        form = "json"
+    data: bytes = ask(context, "query", {"sql": text, "max_rows": max_rows})
+    if form == "arrow":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    rows, columns = _rows(data)
+    if form == "json":
+        context.out.json(rows)
+    elif form == "csv":
+        _csv(context, rows, columns)
+    else:
+        context.out.table(rows, columns)
+        context.out.note(f"{len(rows)} row{'s' if len(rows) != 1 else ''}")
+
+
+def _rows(data: bytes) -> tuple[list[dict[str, Any]], list[str]]:
+    import pyarrow as pa
+
+    table = pa.ipc.open_stream(data).read_all()
+    return table.to_pylist(), list(table.column_names)
+
+
+def _csv(context: Context, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([["" if row[name] is None else row[name] for name in columns] for row in rows])
+    click.echo(context.out.redact(text.getvalue()), nl=False)

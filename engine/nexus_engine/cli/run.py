@@ -1,0 +1,134 @@
+"""`nexus-engine run`: once, or on the schedules until SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.failures import FAILED, OK, SOME_FAILED, Exit
+
+if TYPE_CHECKING:
+    from nexus_engine.service.owner import Owner
+
+COLUMNS = ("feed", "status", "read", "landed", "new", "revised", "unchanged", "superseded", "filtered", "refused", "seconds")
+
+
+@click.command("run")
+@click.argument("feeds", nargs=-1)
+@click.option("--once", is_flag=True, help="Run now, once, and end.")
+@click.option("--record", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Keep every exchange as a cassette (with --once).")
+@click.option(
+    "--replay", metavar="DIR", type=click.Path(exists=True, path_type=Path), help="Answer from cassettes instead of the APIs (with --once)."
+)
+@verb
+def command(context: Context, feeds: tuple[str, ...], once: bool, record: Path | None, replay: Path | None) -> None:
+    """Run feeds once (--once), or all of them on their schedules.
+
+    Without FEEDS: every enabled feed. Without --once it goes on until SIGTERM or Ctrl-C, which let runs under way end (10 s at
+    most); a second one ends it at once. Both are safe: what is half done is finished by the next start.
+    """
+    if (record or replay) and not once:
+        raise click.UsageError("--record and --replay go with --once")
+    if once:
+        _once(context, feeds, record, replay)
+    else:
+        _serve(context, feeds)
+
+
+def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay: Path | None) -> None:
+    from nexus_engine.cli.owning import owning, refuse_owner, waited
+    from nexus_engine.cli.progress import progress
+    from nexus_engine.service.socket_client import connect
+
+    args: dict[str, Any] = {"feeds": list(feeds), "trigger": "once"}
+    if record or replay:
+        refuse_owner(context, "--record" if record else "--replay")
+    client = connect(context.project.data_dir)
+    with progress(context.out) as observers:
+        if client is not None:
+            context.out.note(f"forwarded to process {client.health()['pid']}, which owns the data folder")
+            reports = client.call("run", {**args, "trigger": "socket"}, observers.emit)
+        else:
+            if feeds:
+                context.plans(feeds)  # a broken file is told before anything is opened
+            with owning(context, observers=observers, record=record, replay=replay) as owner:
+                _tell_broken(context, owner, feeds)
+                verbs = owner.verbs()
+                reports = waited(lambda: verbs["run"](args, lambda event: None), owner.stop, _told(context))
+    show(context, reports)
+
+
+def show(context: Context, reports: list[dict[str, Any]]) -> None:
+    """The reports as a table, their errors below it; ends the command with the exit code they mean."""
+    out = context.out
+    failed = [report for report in reports if report["status"] == "failed"]
+    code = OK if not failed else FAILED if len(failed) == len(reports) else SOME_FAILED
+    if out.as_json:
+        out.json({"runs": reports, "exit_code": code})
+        raise Exit(code)
+    if reports:
+        out.table([row(report) for report in reports], COLUMNS)
+    else:
+        out.note("there is no enabled feed: nothing ran")
+    for report in reports:
+        for text in report.get("warnings", ()):
+            out.note(f"warning: {report['feed']}: {text}")
+        for error in report.get("errors", ()):
+            place = f"{report['feed']} {error['partition']}".strip()
+            out.note(f"error: {place}: {error['what']}")
+            for label, key in (("where", "where"), ("engine", "did"), ("to do", "do")):
+                if error.get(key):
+                    out.note(f"  {label + ':':<8}{error[key]}")
+    raise Exit(code)
+
+
+def row(report: dict[str, Any]) -> dict[str, Any]:
+    """A report as a row of the summary."""
+    return {**report, "refused": report["quarantined"], "seconds": round(report["elapsed_s"], 2)}
+
+
+def _serve(context: Context, feeds: tuple[str, ...]) -> None:
+    from nexus_engine.cli.owning import owning
+    from nexus_engine.cli.progress import logged
+    from nexus_engine.service.scheduler import DRAIN_S, Scheduler
+    from nexus_engine.service.signals import GracefulStop
+
+    if feeds:
+        context.plans(feeds)
+    observers = logged(context.out)
+    with GracefulStop(_told(context)) as stopping:
+        with owning(context, observers=observers, only=feeds) as owner:
+            _tell_broken(context, owner, ())
+            scheduler = Scheduler(owner, concurrency=context.project.concurrency, observers=observers)
+            owner.next_runs = scheduler.next_runs
+            _tell_schedule(context, owner)
+            ended = scheduler.serve(stopping.asked)
+            if not ended:
+                context.out.note(f"a run did not end within {DRAIN_S:.0f} s and is cut off; the next start finishes what it had taken over")
+                sys.stdout.flush()
+                os._exit(OK)  # its thread cannot be ended otherwise; every point is safe to be killed at
+    raise Exit(OK)
+
+
+def _told(context: Context) -> Any:
+    return lambda name: context.out.note(f"{name}: runs under way may end; once more ends at once")
+
+
+def _tell_broken(context: Context, owner: Owner, feeds: tuple[str, ...]) -> None:
+    """Problems in files that do not stop this command: other feeds run."""
+    from nexus_engine.spec.problems import render
+
+    problems = [problem for problem in context.loaded.problems if not feeds or Path(problem.file).stem in feeds]
+    if problems:
+        context.out.note(render(problems))
+        context.out.note(f"error: {len(problems)} problem(s) in the configuration; the {len(owner.plans)} other feed(s) run")
+
+
+def _tell_schedule(context: Context, owner: Owner) -> None:
+    scheduled = [name for name, plan in owner.plans.items() if plan.enabled and plan.schedule]
+    context.out.note(f"nexus-engine runs {len(scheduled)} of {len(owner.plans)} feeds on their schedules, process {os.getpid()}")
