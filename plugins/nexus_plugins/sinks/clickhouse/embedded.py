@@ -1,0 +1,134 @@
+"""The embedded driver: the spool file is read by the engine itself, so rows never pass through Python."""
+
+from __future__ import annotations
+
+import array
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nexus_engine.clickhouse import spool
+from nexus_engine.clickhouse.engine import Engine, EngineError
+from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.contract.sink import Batch, Target
+from nexus_engine.errors import OutOfSpace, StopFeed
+
+NOT_ENOUGH_SPACE = 243
+_SETTLE_S = 60  # beyond the insert's own deadline
+
+# One block, whatever its size, written by one thread, without deduplication: 26.9 heeds `deduplicate_insert` and ignores
+# `insert_deduplicate`, older versions the other way round. Rows stay as they are until a merge (`optimize_on_insert`).
+_ONE_BLOCK = {
+    "async_insert": 0,
+    "max_insert_threads": 1,
+    "min_insert_block_size_rows": 1 << 40,
+    "min_insert_block_size_bytes": 1 << 50,
+    "deduplicate_insert": "disable",
+    "insert_deduplicate": 0,
+    "optimize_on_insert": 0,
+    "insert_allow_materialized_columns": 1,
+}
+
+
+class EmbeddedDriver:
+    """Over the one engine of the process. ``timeout_s`` bounds one insert."""
+
+    def __init__(self, engine: Engine, timeout_s: float) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._running: dict[str, int] = {}
+        self._changed = threading.Condition()
+
+    def run(self, statement: str) -> None:
+        self._engine.query(statement)
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        return self._engine.rows(sql)
+
+    def numbers(self, sql: str) -> list[int]:
+        found: list[int] = self._engine.arrow(sql).column(0).to_pylist()
+        return found
+
+    def relation(self, target: Target) -> str | None:
+        name = f"{ident(target.database)}.{ident(target.table)}"
+        return name if self._engine.rows(f"EXISTS TABLE {name}")[0]["result"] else None
+
+    def insert(self, batch: Batch, rows: Sequence[int] | None) -> None:
+        with self._inserting(batch.id), _only(batch, rows) as condition:
+            sql = insert_sql(batch, condition)
+            try:
+                self._engine.query(sql, settings={**_ONE_BLOCK, "max_execution_time": max(1, int(self._timeout_s))})
+            except EngineError as error:
+                if error.code == NOT_ENOUGH_SPACE:
+                    raise OutOfSpace(
+                        f"no space is left for {batch.target.name}",
+                        where=batch.feed,
+                        did="the batch stays staged",
+                        do="free some space, then start again",
+                    ) from error
+                raise
+
+    def settle(self, batch: Batch) -> None:
+        """An insert whose caller gave up lives on inside this process: wait for it, here and in the server's own list."""
+        until = time.monotonic() + self._timeout_s + _SETTLE_S
+        with self._changed:
+            settled = self._changed.wait_for(lambda: batch.id not in self._running, self._timeout_s + _SETTLE_S)
+        listed = (
+            f"SELECT count() AS n FROM system.processes WHERE position(query, {literal(batch.id)}) > 0 AND query_kind = 'Insert'"
+        )
+        while settled and self._engine.rows(listed)[0]["n"]:
+            settled = time.monotonic() < until
+            time.sleep(0.02)
+        if not settled:
+            raise StopFeed(
+                f"an insert of batch {batch.id} into {batch.target.name} still runs after its deadline",
+                where=batch.feed,
+                did="nothing more was sent; the batch stays staged",
+                do="stop the process; the next start delivers what is missing",
+            )
+
+    @contextmanager
+    def _inserting(self, batch_id: str) -> Iterator[None]:
+        with self._changed:
+            self._running[batch_id] = self._running.get(batch_id, 0) + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running[batch_id] -= 1
+                if not self._running[batch_id]:
+                    del self._running[batch_id]
+                self._changed.notify_all()
+
+
+def insert_sql(batch: Batch, condition: str) -> str:
+    """The insert of a spool file. Its types are stated: read by inference, an Arrow insert wraps silently."""
+    target = batch.target
+    names = [ident(column.name) for column in target.columns]
+    values = [spool.read_expression(column) for column in target.columns]
+    return (
+        f"INSERT INTO {ident(target.database)}.{ident(target.table)} ({', '.join([*names, '_nexus_batch', '_nexus_row'])}) "
+        f"SELECT {', '.join([*values, f'toUUID({literal(batch.id)})', '_nexus_row'])} "
+        f"FROM {spool.relation(Path(batch.path).resolve(), target.columns)}{condition}"
+    )
+
+
+@contextmanager
+def _only(batch: Batch, rows: Sequence[int] | None) -> Iterator[str]:
+    """A WHERE clause over some rows. Their numbers go through a file beside the spool: a million of them in the text of a
+    query take ClickHouse a quarter of a minute to parse."""
+    if rows is None:
+        yield ""
+        return
+    path = Path(batch.path).resolve().with_suffix(".rows")
+    numbers = array.array("I", rows)
+    if numbers.itemsize != 4:  # pragma: no cover  no platform that chdb runs on
+        raise TypeError("UInt32 is not 4 bytes wide here")
+    path.write_bytes(numbers.tobytes())
+    try:
+        yield f" WHERE _nexus_row IN (SELECT n FROM file({literal(str(path))}, 'RowBinary', 'n UInt32'))"
+    finally:
+        path.unlink(missing_ok=True)
