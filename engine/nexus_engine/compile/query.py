@@ -6,15 +6,52 @@ Texts hold markers (``\\0raw\\0``, ``\\0run_id\\0``) where a path or a value of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse.spool import spool_type
+from nexus_engine.clickhouse.types import parse_type
+from nexus_engine.compile import compare
+from nexus_engine.compile.rules import BatchRule, RuleVerdict, judge, rule_counts
 
 RUN_NAMES = ("run_started_at", "run_id", "feed")
+SETTINGS: Mapping[str, str | int] = {
+    # numbers, bools and containers arrive as the text the source wrote
+    "input_format_json_read_numbers_as_strings": 1,
+    "input_format_json_read_bools_as_strings": 1,
+    "input_format_json_read_arrays_as_strings": 1,
+    "input_format_json_read_objects_as_strings": 1,
+    "input_format_json_try_infer_named_tuples_from_objects": 0,
+    "input_format_json_throw_on_bad_escape_sequence": 0,
+    "input_format_json_defaults_for_missing_elements_in_named_tuple": 1,
+    "input_format_json_ignore_unknown_keys_in_named_tuple": 1,
+    "input_format_skip_unknown_fields": 1,
+    "input_format_null_as_default": 1,
+    "input_format_json_max_depth": 1000,
+    "precise_float_parsing": 1,
+    "date_time_input_format": "'basic'",
+    "parsedatetime_parse_without_leading_zeros": 1,
+    "formatdatetime_parsedatetime_m_is_month_name": 1,
+    "session_timezone": "'UTC'",
+    "short_circuit_function_evaluation": "'enable'",
+    "engine_file_truncate_on_insert": 1,
+    "output_format_arrow_string_as_string": 1,
+    "output_format_arrow_low_cardinality_as_dictionary": 0,
+    "output_format_arrow_date_as_uint16": 0,
+    "output_format_arrow_compression_method": "'lz4_frame'",
+    "output_format_decimal_trailing_zeros": 0,
+    "date_time_output_format": "'simple'",
+    "cast_keep_nullable": 0,
+    "join_use_nulls": 0,
+    "transform_null_in": 0,
+}
+_SETTINGS_SQL = "\nSETTINGS " + ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
+_MARKER = re.compile("\0([a-z_]+)\0")
 
 
 class OutColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,17 +59,19 @@ class OutColumn(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
-    spool: str
     run: bool = False
 
+    @property
+    def spool(self) -> str:
+        kind = spool_type(parse_type(self.type))
+        return str(kind) if kind.container or kind.name == "Nullable" else f"Nullable({kind})"
 
-class RuleVerdict(msgspec.Struct, frozen=True):
-    """What a batch rule says: ``message`` is one sentence with the numbers."""
 
-    rule: str
-    severity: Literal["warn", "quarantine", "fail"]
-    ok: bool
-    message: str
+class Check(msgspec.Struct, frozen=True):
+    """One expression of the user's: ``select`` is what the engine is asked to describe, ``path`` the key in the spec."""
+
+    path: str
+    select: str
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,40 +79,71 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     Columns of the mapped file: `_p` UInt32 payload number, `_i` UInt32 record number in the payload, from 0 (an index
     into `compile.raw.records_of`), `_row` UInt32 unique 0..n-1, `_ok` UInt8, `_filtered` UInt8 (taken out by a
-    transform's WHERE: neither landed nor refused), then the target's columns.
+    transform: neither landed nor refused), then the target's columns.
     """
 
     select: str
+    reasons: str
     columns: tuple[OutColumn, ...]
+    key: tuple[str, ...] = ()
+    cursor: str = ""  # SQL over the mapped columns: Nullable(String)
+    rules: tuple[BatchRule, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     def map_sql(self, raw: Path, out: Path, run: Mapping[str, str]) -> str:
         """Stage file to mapped Arrow file: all records."""
-        raise NotImplementedError
+        return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{self.select_sql(raw, run)}"
 
     def select_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """The same SELECT, for people and for describing."""
-        raise NotImplementedError
-
-    def stats_sql(self, mapped: Path) -> str:
-        """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records."""
-        raise NotImplementedError
-
-    def rules_sql(self, mapped: Path) -> str | None:
-        """One row of counts for :meth:`judge_rules`; None when no rule is about the batch."""
-        raise NotImplementedError
-
-    def judge_rules(self, row: Mapping[str, Any]) -> list[RuleVerdict]:
-        """What the batch rules say of the counts."""
-        raise NotImplementedError
+        return filled(self.select, raw, run) + _SETTINGS_SQL
 
     def refused_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """Rows `_p, _i, reasons Array(String)` of the refused records, each reason `<field>: <code>: <text>`."""
-        raise NotImplementedError
+        return filled(self.reasons, raw, run) + _SETTINGS_SQL
+
+    def stats_sql(self, mapped: Path) -> str:
+        """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records."""
+        cursor = f"toString(maxIf({self.cursor}, _ok))" if self.cursor else "CAST(NULL, 'Nullable(String)')"
+        return (
+            f"SELECT _p, count() AS read, countIf(_ok AND NOT _filtered) AS ok, countIf(_filtered) AS filtered, "
+            f"{cursor} AS cursor_max\nFROM {self._mapped(mapped)} GROUP BY _p ORDER BY _p{_SETTINGS_SQL}"
+        )
+
+    def rules_sql(self, mapped: Path, run: Mapping[str, str] | None = None) -> str | None:
+        """One row of counts for :meth:`judge_rules`; None when no rule is about the batch. ``run`` is needed by `freshness`."""
+        if not self.rules:
+            return None
+        counts = filled(rule_counts(self.rules), None, run or {})
+        return f"SELECT {counts}\nFROM {self._mapped(mapped)} WHERE _ok AND NOT _filtered{_SETTINGS_SQL}"
+
+    def judge_rules(self, row: Mapping[str, Any]) -> list[RuleVerdict]:
+        """What the batch rules say of the counts."""
+        return judge(self.rules, row)
 
     def finish_sql(self, mapped: Path, out: Path, current: str | None) -> str:
         """Mapped file to the spool: target columns and `_nexus_row`, less unchanged and superseded rows."""
-        raise NotImplementedError
+        rows = compare.rows_to_land(self._mapped(mapped), self.columns, self.key, current)
+        return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
     def compare_counts_sql(self, mapped: Path, current: str | None) -> str | None:
         """One row `new, revised, unchanged, superseded`; None when the target has no key."""
-        raise NotImplementedError
+        if not self.key:
+            return None
+        return compare.counts(self._mapped(mapped), self.columns, self.key, current) + _SETTINGS_SQL
+
+    def _mapped(self, path: Path) -> str:
+        """The mapped file with its types stated: nothing is left to inference."""
+        columns = ", ".join(f"{ident(column.name)} {column.spool}" for column in self.columns)
+        structure = f"_p UInt32, _i UInt32, _row UInt32, _ok UInt8, _filtered UInt8, {columns}"
+        return f"file({literal(str(path))}, 'Arrow', {literal(structure)})"
+
+
+def filled(text: str, raw: Path | None, run: Mapping[str, str]) -> str:
+    """The text with its markers replaced by literals.
+
+    Raises:
+        KeyError: ``run`` lacks a name the query needs.
+    """
+    values = {**run, **({"raw": str(raw)} if raw is not None else {})}
+    return _MARKER.sub(lambda m: literal(values[m[1]]), text)

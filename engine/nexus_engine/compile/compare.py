@@ -1,0 +1,86 @@
+"""The same key again: unchanged, revised, new, superseded. SQL over the mapped file and the table's current rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse.spool import spool_type
+from nexus_engine.clickhouse.types import parse_type
+
+if TYPE_CHECKING:
+    from nexus_engine.compile.query import OutColumn
+
+# ClickHouse orders UUIDs by their second half first; a UUIDv7's time is in the first. As a number it is in byte order.
+NEWEST = "(toUInt128(_nexus_batch), _nexus_row)"
+
+
+def _typed(column: OutColumn) -> str:
+    """A mapped column as it will be spooled. Only good rows get here: a NULL stands only where the type can hold it."""
+    kind = spool_type(parse_type(column.type))
+    name = ident(column.name)
+    return name if str(kind) == column.spool else f"assumeNotNull({name})"
+
+
+def _last(mapped: str, columns: Sequence[OutColumn], key: Sequence[str]) -> str:
+    """Good rows, the last of each key in the order they were read, typed."""
+    good = "_ok AND NOT _filtered"
+    items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
+    keys = ", ".join(map(ident, key))
+    newest = f"SELECT argMax(_row, (_p, _i, _row)) FROM {mapped} WHERE {good} GROUP BY {keys}"
+    return f"SELECT {items}, _row AS _nexus_row FROM {mapped} WHERE {good} AND _row IN ({newest})"
+
+
+def _latest(columns: Sequence[OutColumn], key: Sequence[str], mapped: str, current: str) -> str:
+    """The table's newest row of each key of the batch: the compared columns as one tuple `_nexus_old`."""
+    keys = ", ".join(map(ident, key))
+    wanted = ", ".join(f"{_typed(column)}" for column in columns if column.name in key)
+    order = ", ".join(ident(column.name) for column in columns if column.name in key)
+    return (
+        f"SELECT {keys}, argMax(tuple({', '.join(_compared(columns, key))}), {NEWEST}) AS _nexus_old, 1 AS _nexus_had FROM {current}\n"
+        f"    WHERE ({order}) IN (SELECT {wanted} FROM {mapped} WHERE _ok AND NOT _filtered) GROUP BY {keys}"
+    )
+
+
+def _compared(columns: Sequence[OutColumn], key: Sequence[str]) -> list[str]:
+    """Columns whose difference is a revision: neither key nor dependent on the run, in their spool types."""
+    return [
+        f"CAST({ident(column.name)}, {literal(str(spool_type(parse_type(column.type))))})"
+        for column in columns
+        if column.name not in key and not column.run
+    ] or ["1"]
+
+
+def _joined(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str) -> str:
+    """The batch's rows with `_nexus_had` (the key is known) and `_nexus_same` (and nothing differs)."""
+    keys = ", ".join(map(ident, key))
+    return (
+        f"SELECT *, _nexus_had AND isNotDistinctFrom(tuple({', '.join(_compared(columns, key))}), _nexus_old) AS _nexus_same\n"
+        f"  FROM ({_last(mapped, columns, key)}) AS batch\n"
+        f"  LEFT JOIN ({_latest(columns, key, mapped, current)}) AS latest USING ({keys})"
+    )
+
+
+def rows_to_land(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
+    """SELECT of the target's columns and `_nexus_row`."""
+    names = ", ".join(ident(column.name) for column in columns)
+    if not key:
+        items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
+        return f"SELECT {items}, _row AS _nexus_row FROM {mapped} WHERE _ok AND NOT _filtered"
+    if current is None:
+        return f"SELECT {names}, _nexus_row FROM ({_last(mapped, columns, key)})"
+    return f"SELECT {names}, _nexus_row FROM ({_joined(mapped, columns, key, current)}) WHERE NOT _nexus_same"
+
+
+def counts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
+    """SELECT of one row: `new`, `revised`, `unchanged`, `superseded`."""
+    keys = ", ".join(map(ident, key))
+    repeats = f"(SELECT count() - uniqExact({keys}) FROM {mapped} WHERE _ok AND NOT _filtered)"
+    if current is None:
+        last = _last(mapped, columns, key)
+        return f"SELECT count() AS new, 0 AS revised, 0 AS unchanged, toUInt64({repeats}) AS superseded FROM ({last})"
+    return (
+        "SELECT countIf(NOT _nexus_had) AS new, countIf(_nexus_had AND NOT _nexus_same) AS revised, "
+        f"countIf(_nexus_same) AS unchanged, toUInt64({repeats}) AS superseded\nFROM ({_joined(mapped, columns, key, current)})"
+    )

@@ -1,0 +1,353 @@
+"""Spec -> Plan. Pure: text in, plain data out; every problem found is reported, each at its key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from nexus_engine.clickhouse.quoting import ident
+from nexus_engine.clickhouse.types import CHType, parse_type
+from nexus_engine.compile import rules as rule_texts
+from nexus_engine.compile import sqlcheck
+from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
+from nexus_engine.compile.plan import CursorKind, CursorPlan, Plan, SchedulePlan, SourcePlan
+from nexus_engine.compile.problems import CompileError, CompileProblem
+from nexus_engine.compile.query import Check, OutColumn, Query
+from nexus_engine.compile.select import Layers, RowRule, Step
+from nexus_engine.compile.structure import Structure
+from nexus_engine.contract.options import encode_text
+from nexus_engine.contract.records import Records, Want, parse_path
+from nexus_engine.contract.sink import Column, Target
+from nexus_engine.spec.model import RuleSpec, Spec
+
+# Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
+_NOT_POSITION = {"auth", "headers", "timeout", "retry", "rate", "concurrency", "limits", "hosts", "max_body", "errors"}
+_INTERNAL = ("_nexus_", "_p", "_i", "_row", "_ok", "_filtered")
+
+
+class _Compiler:
+    """One compilation: collects problems on the way."""
+
+    def __init__(
+        self, spec: Spec, formats: Mapping[str, type], transformers: Mapping[str, type], vars: Mapping[str, str]
+    ) -> None:
+        self.spec = spec
+        self.formats = formats
+        self.transformers = transformers
+        self.problems: list[CompileProblem] = []
+        self.records = spec.source.records if isinstance(spec.source.records, Records) else Records(path=spec.source.records)
+        self.format, self.format_options = _format(spec)
+        self.flat = bool(getattr(formats.get(self.format), "flat", False))
+        self.scope = Scope(Structure(self.records, flat=self.flat), tuple(spec.source.each), dict(vars))
+        self.fields: dict[str, Field] = {}
+        self.extra: dict[str, str] = {}
+        self.batch_rules: list[rule_texts.BatchRule] = []
+        self.sql_paths: dict[str, str] = {}
+
+    def tried(self, path: str, code: str, work: Callable[[], Any]) -> Any:
+        """``work()``, or None with a problem at ``path``."""
+        try:
+            return work()
+        except ValueError as error:
+            self.problems.append(CompileProblem(path, code, str(error)))
+            return None
+
+    def problem(self, path: str, code: str, message: str, suggestion: str = "") -> None:
+        self.problems.append(CompileProblem(path, code, message, suggestion))
+
+    def plan(self) -> Plan:
+        if self.format not in self.formats and self.format != "json":
+            self.problem("source.format", "unknown-format", f"no format `{self.format}` is installed; there are {', '.join(self.formats)}")
+        self.tried("source.records", "bad-path", lambda: parse_path(self.records.path))
+        if sum(map(bool, (self.records.zip, self.records.columns, self.records.by, self.records.one))) > 1:
+            self.problem("source.records", "two-shapes", "at most one of `zip`, `columns`, `by` and `one` can be set")
+        self._declare()
+        texts = self._texts()
+        self._sql_fields()
+        steps = self._steps()
+        columns = self._columns(steps)
+        row_rules = self._rules({field.name: field.kind for field in columns})
+        target = self._target(columns)
+        cursor = self._cursor()
+        if self.problems:
+            raise CompileError(self.problems)
+        resolved = {name: self.scope.resolved(text) for name, text in texts.items()}
+        layers = Layers(
+            fields=list(self.fields.values()),
+            texts=resolved,
+            rows=self.scope.structure.rows(f"file(\0raw\0, 'JSONEachRow', {_structure_literal(self.scope.structure)})"),
+            columns=columns,
+            steps=steps,
+            rules=row_rules,
+            extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
+        )
+        return self._plan(layers, target, cursor)
+
+    def _declare(self) -> None:
+        for name, spec in self.spec.fields.items():
+            at = f"fields.{name}"
+            if name.startswith(_INTERNAL[0]) or name in _INTERNAL:
+                self.problem(at, "reserved-name", f"`{name}` is a name of the engine's own")
+            self.tried(at, "bad-name", lambda name=name: ident(name))  # type: ignore[misc]
+            kind = self.tried(f"{at}.type", "bad-type", lambda spec=spec: parse_type(spec.type))  # type: ignore[misc]
+            given = [word for word, text in (("from", spec.from_), ("value", spec.value), ("sql", spec.sql)) if text not in ("", None)]
+            if len(given) > 1:
+                self.problem(at, "two-sources", f"only one of {' and '.join(f'`{word}`' for word in given)} can be given")
+            if spec.epoch and spec.format:
+                self.problem(at, "two-formats", "only one of `epoch` and `format` can be given")
+            sources = f"{spec.from_} {spec.value or ''}"
+            self.fields[name] = Field(
+                name, kind or CHType("String"), spec, depends_on_run=any(root in sources for root in RUN_DEPENDENT)
+            )
+
+    def _texts(self) -> dict[str, str]:
+        texts: dict[str, str] = {}
+        for name, field in self.fields.items():
+            if field.spec.sql:
+                continue
+            at = f"fields.{name}"
+            key = "value" if field.spec.value is not None else "from" if field.spec.from_ else ""
+            text = self.tried(
+                f"{at}.{key}" if key else at, "unknown-name", lambda field=field: source_text(field.spec, field.name, self.scope)  # type: ignore[misc]
+            )
+            if text is not None:
+                texts[name] = text
+                self.tried(f"{at}.{'epoch' if field.spec.epoch else 'format'}", "bad-format", field.value)
+        return texts
+
+    def _column_sql(self, path: str, written: str, *, record: bool, known: Mapping[str, str]) -> str:
+        """A user's expression with its names bound: fields first, then reserved roots, then (``record``) paths of the record."""
+
+        def bind(parts: tuple[str, ...]) -> str:
+            if parts[0] in known:
+                rest = "".join(f".{ident(part)}" for part in parts[1:])
+                return known[parts[0]] + rest
+            name = ".".join(parts)
+            if not record:
+                raise ValueError(f"there is no field `{name}` here; there are {', '.join(known)}")
+            text = self.scope.reserved(name) if parts[0] in ("each", "run", "window", "feed", "vars") else self.scope.path(parts)
+            internal = next((key for key, value in self.extra.items() if value == text), f"\x01{len(self.extra)}")
+            self.extra[internal] = text
+            return ident(f"_nexus_t_{internal}")
+
+        return sqlcheck.expression(written, bind)
+
+    def _sql_fields(self) -> None:
+        known = {name: ident(name) for name in self.fields}
+        for name, field in self.fields.items():
+            if not field.spec.sql:
+                continue
+            path = f"fields.{name}.sql"
+            bound = self.tried(path, "bad-sql", lambda: self._column_sql(path, field.spec.sql, record=True, known=known))  # noqa: B023
+            field.sql = bound or "NULL"
+            field.depends_on_run = "\0run_" in field.sql or any("\0run_" in text for text in self.extra.values())
+
+    def _steps(self) -> list[Step]:
+        steps: list[Step] = []
+        names = list(self.fields)
+        for n, step in enumerate(self.spec.transform):
+            path = f"transform[{n}]"
+            text = step.sql
+            if step.plugin:
+                cls = self.transformers.get(step.plugin)
+                if cls is None or not hasattr(cls, "sql"):
+                    self.problem(f"{path}.plugin", "unknown-transformer", f"no transformer `{step.plugin}` that gives SQL is installed")
+                    continue
+                options = msgspec.convert(step.options, getattr(cls, "options", dict), strict=False)
+                text = cls(options).sql("input")
+            found = self.tried(
+                f"{path}.sql", "bad-sql", lambda text=text, names=names: sqlcheck.transform(text, names)  # type: ignore[misc]
+            )
+            if found is not None:
+                steps.append(found)
+                names = list(found.items)
+        return steps
+
+    def _columns(self, steps: list[Step]) -> list[Field]:
+        if not steps:
+            return list(self.fields.values())
+        for name in steps[-1].items:
+            if name not in self.fields:
+                self.problem("transform", "no-type", f"`{name}` comes out of the transform and has no type: give it one in `fields`")
+        return [field for name, field in self.fields.items() if name in steps[-1].items]
+
+    def _rules(self, kinds: Mapping[str, CHType]) -> list[RowRule]:
+        found: list[RowRule] = []
+        for n, rule in enumerate(self.spec.validate):
+            at = f"validate[{n}]"
+            name = self.tried(f"{at}.expect", "unknown-rule", lambda rule=rule: rule_texts.rule_name(rule.expect))  # type: ignore[misc]
+            if name is None:
+                continue
+            for key, field in (("field", rule.field), *(("fields", field) for field in rule.fields)):
+                if field and field not in kinds:
+                    self.problem(f"{at}.{key}", "unknown-field", f"there is no field `{field}`; there are {', '.join(kinds)}")
+                    break
+            else:
+                self.tried(at, "bad-rule", lambda: self._rule(name, rule, kinds, found, at))  # noqa: B023
+        return found
+
+    def _rule(self, name: str, rule: RuleSpec, kinds: Mapping[str, CHType], found: list[RowRule], at: str) -> None:
+        label = f"{name}({rule.field or ', '.join(rule.fields)})" if rule.field or rule.fields else name
+        if name in rule_texts.BATCH_RULES:
+            self.batch_rules.append(rule_texts.batch_rule(name, rule, kinds, label))
+            return
+        if name != "sql" and not rule.field:
+            raise ValueError(f"`{name}` needs `field`")
+        sql = ""
+        if rule.sql:
+            sql = self._column_sql(f"{at}.sql", rule.sql, record=False, known={field: ident(field) for field in kinds})
+        check = rule_texts.row_check(name, rule, kinds, sql)
+        if rule.severity == "quarantine" and rule.mostly == 1:
+            found.append(RowRule(name, rule.field, check))
+        else:
+            self.batch_rules.append(rule_texts.share_rule(check, rule, label))
+
+    def _target(self, columns: list[Field]) -> Target:
+        spec = self.spec.target
+        database, _, table = spec.table.partition(".")
+        if not database or not table:
+            self.problem("target.table", "bad-table", "a table is written `database.table`")
+        names = {field.name: field for field in columns}
+        for key, wanted in (("key", spec.key), ("order_by", spec.order_by)):
+            for name in wanted:
+                if name not in names and (key == "key" or name.isidentifier()):
+                    self.problem(f"target.{key}", "unknown-field", f"there is no field `{name}`; there are {', '.join(names)}")
+                elif name in names and names[name].kind.nullable:
+                    self.problem(f"target.{key}", "nullable-key", f"`{name}` can be null: a key needs a value in every row")
+        columns_out = tuple(
+            Column(field.name, str(field.kind), field.depends_on_run, "", field.spec.codec, field.spec.description)
+            for field in columns
+        )
+        return Target(
+            sink=spec.sink or "clickhouse", database=database, table=table, columns=columns_out, key=spec.key, mode=spec.mode,
+            engine=spec.engine or "MergeTree", order_by=spec.order_by or spec.key, partition_by=spec.partition_by,
+            indexes=spec.indexes, ttl=spec.ttl, settings=spec.settings, comment=self.spec.description,
+        )  # fmt: skip
+
+    def _cursor(self) -> CursorPlan | None:
+        spec = self.spec.cursor
+        if spec is None:
+            return None
+        field = self.fields.get(spec.field)
+        if field is None:
+            self.problem("cursor.field", "unknown-field", f"there is no field `{spec.field}`; there are {', '.join(self.fields)}")
+            return None
+        return CursorPlan(
+            field=spec.field, kind=_cursor_kind(field.kind), initial=spec.initial, end=spec.end,
+            lookback_s=0 if spec.lookback is None or spec.lookback.months else float(spec.lookback),
+            lookback_months=spec.lookback.months if spec.lookback else 0,
+            step_s=0 if spec.step is None or spec.step.months else float(spec.step),
+            step_months=spec.step.months if spec.step else 0,
+        )  # fmt: skip
+
+    def _plan(self, layers: Layers, target: Target, cursor: CursorPlan | None) -> Plan:
+        spec = self.spec
+        columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
+        checks = [Check(f"fields.{field.name}.sql", layers.described(lambda other, field=field: other is field))  # type: ignore[misc]
+                  for field in layers.fields if field.sql]  # fmt: skip
+        checks += [Check("transform" if spec.transform else "fields", layers.select()), Check("validate", layers.reasons())]
+        query = Query(
+            select=layers.select(), reasons=layers.reasons(), columns=columns, key=target.key,
+            cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=tuple(checks),
+        )  # fmt: skip
+        leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else ()
+        source = SourcePlan(
+            plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=spec.source.each, format=self.format,
+            format_options=self.format_options, flat=self.flat, records=self.records,
+            want=Want(records=self.records.path, leaves=leaves),
+        )  # fmt: skip
+        schedule = spec.schedule
+        return Plan(
+            feed=spec.name, spec_file="", spec_hash=_hash(spec), position_hash=_position_hash(source, cursor), source=source,
+            query=query, target=target, cursor=cursor,
+            schedule=None if schedule is None else SchedulePlan(stream=True) if isinstance(schedule, str) else SchedulePlan(
+                cron=schedule.cron, timezone=schedule.timezone, every_s=float(schedule.every or 0)),
+            ddl=spec.target.ddl, max_refused=spec.max_refused, enabled=spec.enabled,
+        )  # fmt: skip
+
+
+def compile_feed(
+    spec: Spec,
+    *,
+    formats: Mapping[str, type],
+    transformers: Mapping[str, type] | None = None,
+    vars: Mapping[str, str] | None = None,
+) -> Plan:
+    """The Plan of a feed; ``formats`` and ``transformers`` are the registered classes by name, ``vars`` the installation's.
+
+    Raises:
+        CompileError: with every problem found.
+    """
+    return _Compiler(spec, formats, transformers or {}, vars or {}).plan()
+
+
+def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
+    """Ask the embedded engine to describe the query: wrong types and arguments in `sql:` are found before anything runs.
+
+    Args:
+        engine: a ``clickhouse.engine.Engine``; nothing is read or written.
+    """
+    from pathlib import Path
+
+    from nexus_engine.clickhouse.engine import EngineError
+    from nexus_engine.compile.query import SETTINGS, filled
+
+    run = {"run_started_at": "2020-01-01 00:00:00", "run_id": "check", "feed": plan.feed}
+    problems: list[CompileProblem] = []
+    for check in plan.query.checks:
+        if problems and not check.path.startswith("fields."):
+            break
+        try:
+            engine.rows(f"DESCRIBE ({filled(check.select, Path('nothing.jsonl'), run)})", settings={"precise_float_parsing": 1})
+        except EngineError as error:
+            problems.append(CompileProblem(check.path, "bad-sql", _first_sentence(error.message)))
+    del SETTINGS
+    return problems
+
+
+def _first_sentence(message: str) -> str:
+    """ClickHouse's message without the query it repeats."""
+    return message.split(": In scope ")[0].split(": while executing ")[0].split("\n")[0][:300]
+
+
+def _structure_literal(structure: Structure) -> str:
+    from nexus_engine.clickhouse.quoting import literal
+
+    return literal(structure.structure())
+
+
+def _format(spec: Spec) -> tuple[str, dict[str, Any]]:
+    written = spec.source.format
+    if isinstance(written, str):
+        return written, {}
+    name, options = next(iter(written.items()), ("json", {}))
+    return name, dict(options or {})
+
+
+def _cursor_kind(kind: CHType) -> CursorKind:
+    name = kind.bare.name
+    kinds: dict[str, Literal["date", "datetime"]] = {"Date": "date", "Date32": "date", "DateTime": "datetime", "DateTime64": "datetime"}
+    return kinds.get(name) or ("number" if name.startswith(("Int", "UInt", "Float", "Decimal")) else "text")
+
+
+def _cursor_text(cursor: CursorPlan, fields: Mapping[str, Field]) -> str:
+    """SQL of the cursor's value; a time in UTC, so that positions do not depend on a column's zone."""
+    column = ident(cursor.field)
+    zone = fields[cursor.field].kind.bare.timezone
+    return f"toTimeZone({column}, 'UTC')" if zone and zone != "UTC" else column
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, enc_hook=encode_text, order="deterministic")).hexdigest()
+
+
+def _position_hash(source: SourcePlan, cursor: CursorPlan | None) -> str:
+    """Over what gives a stored position its meaning. Names of `each`, not its values: a new value is a new partition."""
+    options = {name: value for name, value in source.options.items() if name not in _NOT_POSITION}
+    return _hash([
+        source.plugin, source.api, options, sorted(source.each), source.records, source.format, source.format_options,
+        [cursor.field, cursor.kind] if cursor else None,
+    ])  # fmt: skip

@@ -1,0 +1,160 @@
+"""The layers of the one SELECT: rows of a record each, their texts, their values, transforms, rules.
+
+Each layer is a subquery that ClickHouse merges into one expression; the same text is worked out once. Names of the layers begin with
+`_nexus_`, which no field may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.compile.mapping import Field, cast_sql
+
+_SHOWN = 60  # characters of a value in a reason
+
+
+@dataclass
+class Step:
+    """One transform: ``items`` are its outputs by name, SQL over the columns before it; ``where`` a condition or "";
+    ``explode`` pairs (name, SQL of an array)."""
+
+    items: dict[str, str]
+    where: str = ""
+    explode: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class RowRule:
+    """``check``: SQL of 1 when the row passes, over the columns; ``name``: `between`; ``field``: what its reason begins with."""
+
+    name: str
+    field: str
+    check: str
+
+
+@dataclass
+class Layers:
+    """Everything between the stage file and the mapped columns."""
+
+    fields: Sequence[Field]
+    texts: dict[str, str]  # SQL over a row of Structure.rows, by field name
+    rows: str
+    columns: Sequence[Field]  # what comes out, in order
+    steps: Sequence[Step] = ()
+    rules: Sequence[RowRule] = ()
+    extra: dict[str, str] | None = None  # texts that `sql:` fields read, by internal name
+
+    def select(self) -> str:
+        """The mapped columns of all records."""
+        return (
+            f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _row, toUInt8({self._ok()}) AS _ok, "
+            f"toUInt8(_nexus_filtered AND NOT _nexus_bad) AS _filtered,\n  {self._columns()}\n"
+            f"FROM (\n{self._stepped(self._values('toUInt8(' + self._any_bad() + ') AS _nexus_bad'), '_nexus_bad')}\n)"
+        )
+
+    def reasons(self) -> str:
+        """`_p, _i, reasons` of the records that are not good."""
+        texts = "[" + ", ".join(self._cast_reason(field) for field in self.fields) + "]"
+        inner = self._values(f"arrayFilter(r -> r != '', {texts}) AS _nexus_why, toUInt8(notEmpty(_nexus_why)) AS _nexus_bad")
+        own = "[" + ", ".join([*map(self._null_reason, self.columns), *map(self._rule_reason, self.rules)]) + "]"
+        return (
+            "SELECT * FROM (\n"
+            f"SELECT _p, _i, if(_nexus_filtered AND NOT _nexus_bad, [], arrayConcat(_nexus_why, arrayFilter(r -> r != '', {own}))) "
+            f"AS reasons\nFROM (\n{self._stepped(inner, '_nexus_bad, _nexus_why')}\n)\n) WHERE notEmpty(reasons)"
+        )
+
+    def described(self, only: Callable[[Field], bool]) -> str:
+        """The values layer with only those `sql:` fields that ``only`` names; the others stand as typed nulls."""
+        return f"SELECT * FROM (\n{self._values('0 AS _nexus_bad', only)}\n)"
+
+    def _texts(self) -> str:
+        items = [f"{sql} AS {ident('_nexus_t_' + name)}" for name, sql in {**self.texts, **(self.extra or {})}.items()]
+        return f"SELECT _p, _i{''.join(f',{chr(10)}    {item}' for item in items)}\n  FROM (\n  {self.rows}\n  )"
+
+    def _values(self, flag: str, only: Callable[[Field], bool] = lambda field: True) -> str:
+        items = []
+        for field in self.fields:
+            value = field.value() if not field.sql else cast_sql(field.kind, field.sql) if only(field) else _nothing(field)
+            items.append(f"{value} AS {ident(field.name)}")
+        return f"SELECT _p, _i, {flag}, toUInt8(0) AS _nexus_filtered,\n    {f',{chr(10)}    '.join(items)}\n  FROM (\n  {self._texts()}\n  )"
+
+    def _stepped(self, inner: str, carried: str) -> str:
+        """The transforms around ``inner``: WHERE marks rows instead of dropping them, an empty array keeps its row as filtered."""
+        for step in self.steps:
+            names = [f"{sql} AS {ident(name)}" for name, sql in step.items.items()]
+            gone = ["_nexus_filtered"]
+            join = ""
+            if step.where:
+                gone.append(f"NOT ifNull(toBool({step.where}), 0)")
+            if step.explode:
+                arrays = ", ".join(f"{sql} AS {ident(name)}" for name, sql in step.explode)
+                inner = f"SELECT *, empty({step.explode[0][1]}) AS _nexus_empty FROM (\n{inner}\n)"
+                join = f"\n  LEFT ARRAY JOIN {arrays}"
+                gone.append("_nexus_empty")
+            inner = (
+                f"SELECT _p, _i, {carried}, toUInt8({' OR '.join(gone)}) AS _nexus_filtered,\n    {', '.join(names)}\n"
+                f"  FROM (\n{inner}\n  ){join}"
+            )
+        if not self.steps:
+            return inner
+        cast = ", ".join(f"{cast_sql(field.kind, ident(field.name))} AS {ident(field.name)}" for field in self.columns)
+        return f"SELECT _p, _i, {carried}, _nexus_filtered, {cast} FROM (\n{inner}\n)"
+
+    def _columns(self) -> str:
+        return ", ".join(ident(field.name) for field in self.columns)
+
+    def _any_bad(self) -> str:
+        """A text that cannot be its type. Where the column cannot be null, the last layer's test finds a scalar's failed cast."""
+        flags = [
+            bad
+            for field in self.fields
+            if not field.sql and (bad := field.bad()) != "0" and (field.kind.nullable or field.kind.bare.container or self.steps)
+        ]
+        flags += [f"({_missing(field)})" for field in self.fields if field.kind.container and not field.sql and not self.steps]
+        return " OR ".join(flags) or "0"
+
+    def _ok(self) -> str:
+        needed = [f"isNotNull({ident(field.name)})" for field in self.columns if _must(field)]
+        return " AND ".join(["NOT _nexus_bad", *needed, *(rule.check for rule in self.rules)])
+
+    def _cast_reason(self, field: Field) -> str:
+        if field.sql:
+            return "''"
+        text = ident(field.text_name)
+        before, after = literal(f'{field.name}: cast: "'), literal(f'" is no {field.kind.bare}')
+        shown = f"concat({before}, {_short(text)}, {after})"
+        cast = f"if({field.bad()}, ifNull({shown}, ''), '')"
+        if field.kind.container and not self.steps:
+            return f"if({_missing(field)}, {literal(field.name + ': null: no value')}, {cast})"
+        return cast
+
+    def _null_reason(self, field: Field) -> str:
+        if not _must(field):
+            return "''"
+        reason = literal(f"{field.name}: null: no value")
+        failed = f"arrayExists(r -> startsWith(r, {literal(field.name + ': ')}), _nexus_why)"
+        return f"if(isNull({ident(field.name)}) AND NOT {failed}, {reason}, '')"
+
+    def _rule_reason(self, rule: RowRule) -> str:
+        before = literal(f"{rule.field or 'row'}: rule:{rule.name}: ")
+        shown = _short(f"toString({ident(rule.field)})") if rule.field else "'does not hold'"
+        return f"if({rule.check}, '', concat({before}, ifNull({shown}, 'null')))"
+
+
+def _must(field: Field) -> bool:
+    return not field.kind.nullable and not field.kind.container
+
+
+def _missing(field: Field) -> str:
+    return f"isNull({ident(field.text_name)})"
+
+
+def _nothing(field: Field) -> str:
+    kind = field.kind.bare
+    return f"defaultValueOfTypeName({literal(str(kind))})" if kind.container else f"CAST(NULL, {literal(f'Nullable({kind})')})"
+
+
+def _short(text: str) -> str:
+    return f"if(lengthUTF8({text}) > {_SHOWN}, concat(substringUTF8({text}, 1, {_SHOWN}), '…'), {text})"
