@@ -1,6 +1,6 @@
 """0 lost, 0 duplicated, 0 altered: after kill -9 at every crash point and every visit of it, and at random moments.
 
-`NEXUS_KILL_ROUNDS` sets the number of random kills (20; `make kill` takes more), `NEXUS_KILL_SEED` repeats a failure.
+`NEXUS_KILLS` sets the number of random kills (20; `make kill` takes more), `NEXUS_KILL_SEED` repeats a failure.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def test_kill_at_every_point_loses_and_repeats_nothing(tmp_path, capsys):
 
 
 def test_random_kills_lose_and_repeat_nothing(tmp_path, capsys):
-    rounds = int(os.environ.get("NEXUS_KILL_ROUNDS", "20"))
+    rounds = int(os.environ.get("NEXUS_KILLS", "20"))
     seed = int(os.environ.get("NEXUS_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
     chance = random.Random(seed)
     home, kills, lives = new_home(tmp_path / f"seed{seed}", source(batches=6 * rounds, rows=40)), 0, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _SETTLE_S = 60  # beyond the insert's own deadline
 
 # One block, whatever its size, written by one thread, without deduplication: 26.9 heeds `deduplicate_insert` and ignores
 # `insert_deduplicate`, older versions the other way round. Rows stay as they are until a merge (`optimize_on_insert`).
-_ONE_BLOCK = {
+_ONE_BLOCK: Mapping[str, str | int] = {
     "async_insert": 0,
     "max_insert_threads": 1,
     "min_insert_block_size_rows": 1 << 40,

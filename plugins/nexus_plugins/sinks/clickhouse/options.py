@@ -9,7 +9,7 @@ from msgspec import Meta
 from nexus_engine import Duration, Options
 
 
-class ClickHouseOptions(Options):
+class ClickHouseOptions(Options, frozen=True):
     driver: Annotated[
         Literal["embedded"], Meta(description="how ClickHouse is reached: `embedded` keeps the tables in the data folder")
     ] = "embedded"
