@@ -12,11 +12,11 @@ import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
@@ -26,6 +26,18 @@ from nexus_engine.host.recorder import REDACTED
 
 UNMATCHED: Final = 599
 _SKIPPED_HEADERS: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive"})
+
+_GZIP: Final = b"\x1f\x8b"
+
+
+class _Loader(yaml.CSafeLoader):
+    """Times stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class BadCassette(Exception):
@@ -50,7 +62,7 @@ class Interaction:
         if method != self.method or host != self.host or not _same(self.path, path) or len(query) != len(self.query):
             return False
         left = list(query)
-        for name, value in self.query:  # those without REDACTED first would be needless: names decide
+        for name, value in self.query:
             match = next((pair for pair in left if pair[0] == name and _same(value, pair[1])), None)
             if match is None:
                 return False
@@ -77,7 +89,7 @@ def _read(path: Path) -> tuple[str, list[Interaction]]:
         BadCassette
     """
     try:
-        data = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)  # noqa: S506  a safe loader
+        data = yaml.load(path.read_bytes(), Loader=_Loader)
         stamp = (data.get("metadata") or {}).get("recorded_at", "") if isinstance(data, dict) else ""
         return str(stamp), [_interaction(item) for item in data["interactions"]]
     except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError) as error:
@@ -89,14 +101,23 @@ def _interaction(item: dict[str, Any]) -> Interaction:
     request, response = item["request"], item["response"]
     parts = urlsplit(request["uri"])
     body = response["body"].get("string", b"") or b""
-    headers = []
+    kept = {"content-encoding"} if isinstance(body, bytes) and body[:2] == _GZIP else set()  # vcrpy keeps what came over the wire
+    headers: list[tuple[str, str]] = []
     for name, values in (response.get("headers") or {}).items():
-        if name.lower() not in _SKIPPED_HEADERS:
+        if name.lower() not in _SKIPPED_HEADERS - kept:
             headers.extend((name, str(value)) for value in (values if isinstance(values, list) else [values]))
     return Interaction(
         request["method"], _host(parts.netloc), unquote(parts.path) or "/", parse_qsl(parts.query, keep_blank_values=True),
         request["uri"], int(response["status"]["code"]), headers, body if isinstance(body, bytes) else body.encode(),
     )
+
+
+def _cassettes(source: Path) -> list[Path]:
+    found = sorted(source.glob("*.yaml")) if source.is_dir() else [source]
+    found = [path for path in found if path.is_file() and not path.name.endswith(".test.yaml")]
+    if not found:
+        raise BadCassette(f"{source}: no cassette is there")
+    return found
 
 
 @dataclass
@@ -111,18 +132,15 @@ class ReplayServer:
     """Serves all cassettes of a folder (or one file); a context manager.
 
     Args:
-        source: a folder of ``*.yaml`` cassettes, or one cassette.
+        sources: folders of ``*.yaml`` cassettes, or cassettes.
         repeat_last: answer further repeats of a request with its last answer instead of an error.
 
     Raises:
         BadCassette: a file is no cassette, or there is none.
     """
 
-    def __init__(self, source: Path, *, repeat_last: bool = False) -> None:
-        files = sorted(source.glob("*.yaml")) if source.is_dir() else [source]
-        files = [path for path in files if path.exists() and not path.name.endswith(".test.yaml")]
-        if not files:
-            raise BadCassette(f"{source}: no cassette is there")
+    def __init__(self, *sources: Path, repeat_last: bool = False) -> None:
+        files = [path for source in sources for path in _cassettes(source)]
         self._interactions: list[Interaction] = []
         stamps: list[str] = []
         for path in files:
@@ -135,7 +153,7 @@ class ReplayServer:
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
-    def __enter__(self) -> ReplayServer:
+    def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="replay", daemon=True).start()
         return self
@@ -151,6 +169,10 @@ class ReplayServer:
         """What takes the place of every origin: the ``replay`` argument of HttpHost."""
         assert self._server is not None, "the server runs inside `with`"
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def now(self) -> datetime:
+        """The clock of a session on this replay: it stands at the recorded time (where none was kept, it does not stand)."""
+        return self.recorded_at or datetime.now(UTC)
 
     def unused(self) -> list[str]:
         """The recorded requests that nobody made (again), `METHOD URL`."""
@@ -182,7 +204,8 @@ class ReplayServer:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class _Server(ThreadingHTTPServer):

@@ -28,6 +28,9 @@ class XmlOptions(Options, frozen=True):
     namespaces: Annotated[
         dict[str, str], Meta(description="prefix used in paths -> namespace URI; a name without prefix matches in any namespace")
     ] = {}
+    inside: Annotated[
+        str, Meta(description="element of the record below which the fields' paths begin, `content/properties`; the record itself unless given")
+    ] = ""
 
 
 @dataclass
@@ -49,13 +52,14 @@ class XmlFormat:
 
     def __init__(self, options: XmlOptions) -> None:
         self._namespaces = options.namespaces
+        self._inside = options.inside
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
         """Raises:
         ValueError: not XML, too deep, entities declared, or a path uses a prefix that `namespaces` does not know.
         LookupError: the document has no place for the records.
         """
-        reader = _Reader(want, self._namespaces)
+        reader = _Reader(want, self._namespaces, self._inside)
         reader.parse(body, "" if _DECLARED.match(body[:200]) else _charset(content_type))
         yield msgspec.json.encode(reader.rows)
 
@@ -68,9 +72,10 @@ def _charset(content_type: str) -> str:
 class _Reader:
     """The state of one pass. ``path`` is the elements that are open; ``nodes`` the wanted steps inside a record."""
 
-    def __init__(self, want: Want, namespaces: Mapping[str, str]) -> None:
+    def __init__(self, want: Want, namespaces: Mapping[str, str], inside: str) -> None:
         self._namespaces = namespaces
         self._want = want
+        self._inside = inside
         self._steps = [self._name(step) for step in want.records.split("/") if step not in ("", ".")]
         self._root = _Node()
         for leaf in want.leaves:
@@ -96,7 +101,7 @@ class _Reader:
 
     def _plant(self, leaf: str) -> None:
         node = self._root
-        steps = [step for step in leaf.split("/") if step not in ("", ".")]
+        steps = [step for step in f"{self._inside}/{leaf}".split("/") if step not in ("", ".")]
         for step in steps:
             if step.startswith("@"):
                 node.attributes[self._name(step[1:])] = leaf
