@@ -16,7 +16,7 @@ from nexus_engine.errors import ConfigError, NexusError
 OK, FAILED, INVALID, SOME_FAILED = 0, 1, 2, 3
 
 
-class Exit(Exception):  # noqa: N818  not an error: how a command says its exit code
+class Exit(Exception):
     """End the command with this code; everything was said."""
 
     def __init__(self, code: int) -> None:

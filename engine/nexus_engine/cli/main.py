@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "Show the history of runs, or one run in full."),
     "quarantine": ("quarantine", "Show refused records with their reasons."),
     "state": ("state", "Show and change positions."),
-    "ddl": ("ddl", "Write the tables' DDL, check it, or compare it with live tables."),
+    "ddl": ("ddl", "Write the tables' DDL, check it, or compare it to live tables."),
     "schema": ("schema", "Write JSON Schemas for editors."),
     "plugins": ("plugins", "List plugins, or show one with its options."),
     "doctor": ("doctor", "Check the environment a project runs in."),

@@ -27,8 +27,7 @@ def open_session(
             from nexus_engine.testing.replay import ReplayServer
 
             context.replaying = True
-            server = stack.enter_context(ReplayServer(replay))
-            words = {"replay": server, "now": server.now}
+            words["replay"] = stack.enter_context(ReplayServer(replay))
         if record is not None:
             words["recorder"] = record
         session = Session.open(context.project, context.registry, observers=observers, **words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def ask(context: Context, verb: str, args: dict[str, Any], tell: Tell | None = N
     if client is not None:
         return client.call(verb, args, tell)
     with owning(context) as owner:
-        return waited(lambda: owner.verbs()[verb](args, tell or (lambda event: None)), owner.stop)
+        return waited(lambda: owner.verbs()[verb](args, tell or silent), owner.stop)
 
 
 @contextmanager
@@ -67,11 +68,16 @@ def owning(
             server.close()
 
 
+def silent(event: Event) -> None:
+    """Tell nobody."""
+
+
 def _only(loaded: LoadedFeeds, names: tuple[str, ...]) -> LoadedFeeds:
     if not names:
         return loaded
     problems = [problem for problem in loaded.problems if Path(problem.file).stem in names]
-    return type(loaded)({name: plan for name, plan in loaded.plans.items() if name in names}, problems)
+    plans = {name: plan for name, plan in loaded.plans.items() if name in names}
+    return replace(loaded, plans=plans, problems=problems)
 
 
 def waited(work: Callable[[], Any], stop: threading.Event, told: Callable[[str], None] | None = None) -> Any:

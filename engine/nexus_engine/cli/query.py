@@ -22,10 +22,10 @@ def command(context: Context, sql: str | None, form: str, max_rows: int) -> None
     """
     from nexus_engine.cli.owning import ask
 
-    text = sql if sql is not None else click.get_text_stream("stdin").read()
+    text = sql if sql is not None else sys.stdin.read()
     if context.out.as_json:
         form = "json"
-    data: bytes = ask(context, "query", {"sql": text, "max_rows": max_rows})
+    data: Any = ask(context, "query", {"sql": text, "max_rows": max_rows})
     if form == "arrow":
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nexus_engine.cli.context import Context, verb
-from nexus_engine.cli.failures import FAILED, OK, SOME_FAILED, Exit
+from nexus_engine.cli.failures import FAILED, OK, SOME_FAILED, Exit, invalid
 
 if TYPE_CHECKING:
     from nexus_engine.service.owner import Owner
@@ -41,7 +41,7 @@ def command(context: Context, feeds: tuple[str, ...], once: bool, record: Path |
 
 
 def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay: Path | None) -> None:
-    from nexus_engine.cli.owning import owning, refuse_owner, waited
+    from nexus_engine.cli.owning import owning, refuse_owner, silent, waited
     from nexus_engine.cli.progress import progress
     from nexus_engine.service.socket_client import connect
 
@@ -54,13 +54,25 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
             context.out.note(f"forwarded to process {client.health()['pid']}, which owns the data folder")
             reports = client.call("run", {**args, "trigger": "socket"}, observers.emit)
         else:
-            if feeds:
-                context.plans(feeds)  # a broken file is told before anything is opened
+            context.replaying = replay is not None
+            _check(context, feeds)
             with owning(context, observers=observers, record=record, replay=replay) as owner:
                 _tell_broken(context, owner, feeds)
                 verbs = owner.verbs()
-                reports = waited(lambda: verbs["run"](args, lambda event: None), owner.stop, _told(context))
+                reports = waited(lambda: verbs["run"](args, silent), owner.stop, _told(context))
     show(context, reports)
+
+
+def _check(context: Context, feeds: tuple[str, ...]) -> None:
+    """A feed that is asked for by name and cannot run is told before anything is opened.
+
+    Raises:
+        ConfigError: a feed is unknown, its file is broken, or its secrets are not set.
+    """
+    context.plans(feeds)
+    unset = [name for name in feeds if name in context.loaded.unset]
+    if unset:
+        raise invalid([problem for problem in context.loaded.problems if Path(problem.file).stem in unset])
 
 
 def show(context: Context, reports: list[dict[str, Any]]) -> None:
@@ -98,20 +110,18 @@ def _serve(context: Context, feeds: tuple[str, ...]) -> None:
     from nexus_engine.service.scheduler import DRAIN_S, Scheduler
     from nexus_engine.service.signals import GracefulStop
 
-    if feeds:
-        context.plans(feeds)
+    _check(context, feeds)
     observers = logged(context.out)
-    with GracefulStop(_told(context)) as stopping:
-        with owning(context, observers=observers, only=feeds) as owner:
-            _tell_broken(context, owner, ())
-            scheduler = Scheduler(owner, concurrency=context.project.concurrency, observers=observers)
-            owner.next_runs = scheduler.next_runs
-            _tell_schedule(context, owner)
-            ended = scheduler.serve(stopping.asked)
-            if not ended:
-                context.out.note(f"a run did not end within {DRAIN_S:.0f} s and is cut off; the next start finishes what it had taken over")
-                sys.stdout.flush()
-                os._exit(OK)  # its thread cannot be ended otherwise; every point is safe to be killed at
+    with GracefulStop(_told(context)) as stopping, owning(context, observers=observers, only=feeds) as owner:
+        _tell_broken(context, owner, ())
+        scheduler = Scheduler(owner, concurrency=context.project.concurrency, observers=observers)
+        owner.next_runs = scheduler.next_runs
+        _tell_schedule(context, owner)
+        ended = scheduler.serve(stopping.asked)
+        if not ended:
+            context.out.note(f"a run did not end within {DRAIN_S:.0f} s and is cut off; the next start finishes what it had taken over")
+            sys.stdout.flush()
+            os._exit(OK)  # its thread cannot be ended otherwise; every point is safe to be killed at
     raise Exit(OK)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import nexus_engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.deliver.report import RunReport
-from nexus_engine.errors import ConfigError, NexusError, PositionConflict
+from nexus_engine.errors import ConfigError, NexusError, PositionConflict, TableDiffers
 from nexus_engine.events import Event, FeedLoaded, Observers
 from nexus_engine.service import state_verbs
 from nexus_engine.service.query_guard import LIMITS, check_query
@@ -115,6 +115,7 @@ class Owner:
         if needs_restart(before, project):
             told.append(FeedLoaded("", "changed", "nexus.yaml: data_dir, base_urls, retry, timeout, limits and concurrency change at the next start"))
         self.session.project = replace(project, data_dir=before.data_dir)
+        self.session.reader = replace(self.session.reader, project=self.session.project)
         return told
 
     def verbs(self) -> dict[str, Callable[[dict[str, Any], Tell], Any]]:
@@ -123,7 +124,7 @@ class Owner:
         return {
             "query": self._query,
             "run": self._run,
-            "preview": self._preview,
+            "ddl": self._ddl,
             "reload": self._reload,
             **state_verbs.verbs(store, self.plan, self._locked),
         }
@@ -157,11 +158,19 @@ class Owner:
     def _reload(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
         return [event_to_json(event) for event in self.reload(settled=True)]
 
-    def _preview(self, args: dict[str, Any], tell: Tell) -> Any:
-        self.reload(settled=True)
-        plan = self.plan(args["feed"])
-        with told(self.session.observers, tell, [plan.feed]):
-            return _plain(self.session.preview(plan, rows=int(args.get("rows", 20))))
+    def _ddl(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
+        """What live tables need to fit their feeds, in statements; run them when asked to."""
+        found = []
+        for name in args["feeds"]:
+            target = self.plan(name).target
+            item: dict[str, Any] = {"feed": name, "table": target.name, "statements": [], "error": ""}
+            try:
+                with self.session.table(target.name):
+                    item["statements"] = list(self.session.sink(target.sink).prepare(target, apply=bool(args.get("apply"))))
+            except TableDiffers as error:
+                item["error"] = str(error)
+            found.append(item)
+        return found
 
     def _query(self, args: dict[str, Any], tell: Tell) -> bytes:
         return query(self.session, str(args["sql"]), int(args.get("max_rows", LIMITS["max_result_rows"])))
@@ -249,9 +258,3 @@ def refused(feed: str, error: NexusError) -> RunReport:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     parts = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
     return RunReport(run_id="", feed=feed, trigger="", started_at=now, status="failed", errors=[parts])
-
-
-def _plain(value: Any) -> Any:
-    import msgspec
-
-    return msgspec.to_builtins(value)

@@ -1,0 +1,65 @@
+"""`nexus-engine preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.failures import FAILED, Exit
+
+
+@click.command("preview")
+@click.argument("feed")
+@click.option("--rows", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Show at most this many.")
+@click.option("--replay", metavar="DIR", type=click.Path(exists=True, path_type=Path), help="Answer from cassettes instead of the API.")
+@verb
+def command(context: Context, feed: str, rows: int, replay: Path | None) -> None:
+    """Show one page of a feed, mapped and checked; write nothing."""
+    from contextlib import ExitStack
+
+    import msgspec
+
+    from nexus_engine.deliver.preview import preview
+
+    [plan] = context.plans([feed])
+    with ExitStack() as stack:
+        server = None
+        if replay is not None:
+            from nexus_engine.testing.replay import ReplayServer
+
+            server = stack.enter_context(ReplayServer(replay))
+        project = context.project.for_replay() if replay else context.project
+        found = msgspec.to_builtins(preview(plan, project, context.registry, rows=rows, replay=server))
+    if context.out.as_json:
+        context.out.json(found)
+    else:
+        _show(context, found)
+    if found["error"]:
+        raise Exit(FAILED)
+
+
+def _show(context: Context, found: dict[str, Any]) -> None:
+    out = context.out
+    for request in found["requests"]:
+        out.note(f"{request['method']} {request['url']} -> {request['status']}, {request['bytes']} bytes, {request['ms']:.0f} ms")
+    if found["rows"]:
+        out.table(found["rows"], [column["name"] for column in found["columns"]])
+    else:
+        out.note("no row passed")
+    out.note(f"read {found['read']}, ok {found['ok']}, filtered {found['filtered']}, refused {found['refused_rows']}")
+    for text in found["warnings"]:
+        out.note(f"warning: {text}")
+    for item in found["refused"]:
+        out.line()
+        out.line(f"refused: {'; '.join(item['reasons'])}")
+        out.line(f"  {item['raw'][:500]}")
+    error = found["error"]
+    if error:
+        out.note(f"error: {error['what']}")
+        for label, key in (("where", "where"), ("to do", "do")):
+            if error.get(key):
+                out.note(f"  {label + ':':<8}{error[key]}")
+    out.note("nothing was written")

@@ -1,0 +1,109 @@
+"""`nexus-engine status`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.failures import FAILED, Exit
+
+if TYPE_CHECKING:
+    from nexus_engine.compile.plan import Plan
+    from nexus_engine.state.store import Store
+
+OVERDUE = timedelta(minutes=5)
+COLUMNS = ("feed", "state", "last run", "ended", "rows", "next run", "position", "lag", "refused", "staged")
+
+
+@click.command("status")
+@verb
+def command(context: Context) -> None:
+    """Show each feed's state; fail when one is stale or failed.
+
+    A feed is stale when its next run is overdue by more than five minutes. Needs no running engine.
+    """
+    from nexus_engine.deliver.lock import owner_pid
+
+    store, loaded = context.store(), context.loaded
+    now = datetime.now(UTC)
+    staged: dict[str, int] = {}
+    for batch in store.staged():
+        staged[batch.feed] = staged.get(batch.feed, 0) + batch.rows
+    refused = store.quarantined_counts()
+    rows = [
+        {**feed_status(store, plan, now), "refused": refused.get(name, 0), "staged": staged.get(name, 0)}
+        for name, plan in sorted(loaded.plans.items())
+    ]
+    broken = sorted({problem.file for problem in loaded.invalid})
+    pid = owner_pid(context.project.data_dir / "nexus.lock")
+    bad = [row["feed"] for row in rows if row["state"] in ("failed", "stale")]
+    if context.out.as_json:
+        context.out.json({"owner": pid, "feeds": rows, "broken": broken, "exit_code": FAILED if bad or broken else 0})
+    else:
+        if rows:
+            context.out.table([_short(row) for row in rows], COLUMNS)
+        context.out.note(f"owner: process {pid}" if pid is not None else "no engine is running")
+        for file in broken:
+            context.out.note(f"broken: {file} (see nexus-engine validate-config)")
+    if bad or broken:
+        raise Exit(FAILED)
+
+
+def feed_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
+    """One feed's state: disabled, never, running, ok, failed or stale. Times are ISO 8601 UTC, ``lag_s`` seconds since the
+    newest cursor value, for cursors in time."""
+    last = next(iter(store.runs(plan.feed, 1)), None)
+    next_run = store.next_run(plan.feed)
+    overdue = next_run is not None and now - datetime.fromisoformat(next_run) > OVERDUE
+    running = last is not None and last.status == "running"
+    if not plan.enabled:
+        state = "disabled"
+    elif last is not None and last.status in ("failed", "interrupted"):
+        state = "failed"
+    elif overdue and not running:
+        state = "stale"
+    elif running:
+        state = "running"
+    else:
+        state = "never" if last is None else "ok"
+    positions = store.positions(plan.feed)
+    cursors = [position["cursor"] for position in positions.values() if isinstance(position, dict) and position.get("cursor")]
+    report = last.report if last is not None else {}
+    return {
+        "feed": plan.feed,
+        "state": state,
+        "last_run": last.run_id if last else None,
+        "last_status": last.status if last else None,
+        "last_started": last.started_at if last else None,
+        "last_finished": last.finished_at if last else None,
+        "last_error": (report.get("errors") or [{}])[0].get("what"),
+        "rows": report.get("landed"),
+        "next_run": next_run,
+        "partitions": len(positions),
+        "position": min(cursors, default=None),
+        "lag_s": _lag_s(plan, min(cursors, default=None), now),
+    }
+
+
+def _lag_s(plan: Plan, cursor: str | None, now: datetime) -> float | None:
+    if cursor is None or plan.cursor is None or plan.cursor.kind not in ("date", "datetime"):
+        return None
+    try:
+        at = datetime.fromisoformat(cursor)
+    except ValueError:
+        return None
+    return (now - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds()
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    lag = row["lag_s"]
+    return {
+        **row,
+        "last run": row["last_run"],
+        "ended": row["last_error"] or row["last_status"],
+        "next run": row["next_run"],
+        "lag": None if lag is None else f"{lag / 86400:.1f} d" if lag >= 86400 else f"{lag / 3600:.1f} h",
+    }
