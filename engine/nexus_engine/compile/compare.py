@@ -29,7 +29,7 @@ def _last(mapped: str, columns: Sequence[OutColumn], key: Sequence[str]) -> str:
     items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
     keys = ", ".join(map(ident, key))
     newest = f"SELECT argMax(_row, (_p, _i, _row)) FROM {mapped} WHERE {good} GROUP BY {keys}"
-    return f"SELECT {items}, _row AS _nexus_row FROM {mapped} WHERE {good} AND _row IN ({newest})"
+    return f"SELECT {items}, _row AS _nexus_row, _p FROM {mapped} WHERE {good} AND _row IN ({newest})"
 
 
 def _latest(columns: Sequence[OutColumn], key: Sequence[str], mapped: str, current: str) -> str:
@@ -74,13 +74,16 @@ def rows_to_land(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], 
 
 
 def counts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
-    """SELECT of one row: `new`, `revised`, `unchanged`, `superseded`."""
-    keys = ", ".join(map(ident, key))
-    repeats = f"(SELECT count() - uniqExact({keys}) FROM {mapped} WHERE _ok AND NOT _filtered)"
+    """SELECT of one row per payload with good rows: `_p`, `new`, `revised`, `unchanged`, `superseded`. A repeat counts as
+    superseded in the payload it stood in."""
     if current is None:
-        last = _last(mapped, columns, key)
-        return f"SELECT count() AS new, 0 AS revised, 0 AS unchanged, toUInt64({repeats}) AS superseded FROM ({last})"
+        kept = f"SELECT _p, 0 AS _nexus_had, 0 AS _nexus_same FROM ({_last(mapped, columns, key)})"
+    else:
+        kept = f"SELECT _p, _nexus_had, _nexus_same FROM ({_joined(mapped, columns, key, current)})"
     return (
-        "SELECT countIf(NOT _nexus_had) AS new, countIf(_nexus_had AND NOT _nexus_same) AS revised, "
-        f"countIf(_nexus_same) AS unchanged, toUInt64({repeats}) AS superseded\nFROM ({_joined(mapped, columns, key, current)})"
+        "SELECT _p, toUInt64(sumIf(n, verdict = 1)) AS new, toUInt64(sumIf(n, verdict = 2)) AS revised, "
+        "toUInt64(sumIf(n, verdict = 3)) AS unchanged, toUInt64(sumIf(n, verdict = 0) - sumIf(n, verdict > 0)) AS superseded\nFROM (\n"
+        f"  SELECT _p, 0 AS verdict, count() AS n FROM {mapped} WHERE _ok AND NOT _filtered GROUP BY _p\n  UNION ALL\n"
+        f"  SELECT _p, multiIf(_nexus_same, 3, _nexus_had, 2, 1) AS verdict, count() AS n FROM ({kept}) GROUP BY _p, verdict\n"
+        ") GROUP BY _p ORDER BY _p"
     )

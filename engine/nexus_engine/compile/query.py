@@ -128,7 +128,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
     def compare_counts_sql(self, mapped: Path, current: str | None) -> str | None:
-        """One row `new, revised, unchanged, superseded`; None when the target has no key."""
+        """Rows `_p, new, revised, unchanged, superseded`, one per payload; None when the target has no key."""
         if not self.key:
             return None
         return compare.counts(self._mapped(mapped), self.columns, self.key, current) + _SETTINGS_SQL

@@ -1,0 +1,144 @@
+"""Records as the text the source wrote: what quarantine keeps, and how one poison record is taken out of a body.
+
+Used for the payloads of refused rows only; the query itself never comes here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from nexus_engine.contract.records import Records, parse_path
+
+_ESCAPED_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:')
+_UNICODE = re.compile(rb"\\u[0-9a-fA-F]{4}")
+
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_lists = msgspec.json.Decoder(list[msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+def plain_keys(body: bytes) -> bytes:
+    r"""The body with keys that are written with ``\u`` escapes written plainly: the engine matches names as bytes.
+
+    Only keys change; values and numbers keep their own text. A key with an escape that is no text (a lone surrogate) is
+    left as it is.
+    """
+    return _ESCAPED_KEY.sub(_plain, body) if _UNICODE.search(body) else body
+
+
+def _plain(match: re.Match[bytes]) -> bytes:
+    found = match[0]
+    if b"\\u" not in found:
+        return found
+    quoted = found[: found.rindex(b'"') + 1]
+    try:
+        return _encode(msgspec.json.decode(quoted, type=str)) + found[len(quoted) :]
+    except (msgspec.DecodeError, UnicodeError):
+        return found
+
+
+def records_of(body: bytes, records: Records, flat: bool) -> list[bytes]:
+    """The exact text of each record, in the order the query numbers them.
+
+    Parallel arrays give one object per index, an object by key one ``{"<key>": record}`` per entry.
+
+    Raises:
+        LookupError: the record path is absent.
+        ValueError: the value there is not of the stated shape, or parallel arrays differ in length; names them.
+    """
+    value = _at(body, () if flat else parse_path(records.path))
+    if value is None:
+        return []
+    if flat:
+        return _list(value)
+    if records.one:
+        return [value]
+    if value.strip() == b"null":
+        return []
+    if records.zip:
+        return _zipped(value)
+    if records.by:
+        return [b"{" + _encode(key) + b":" + bytes(item) + b"}" for key, item in _object(value).items()]
+    return _list(value)
+
+
+def rebuild(body: bytes, kept: Sequence[bytes], records: Records, flat: bool) -> bytes:
+    """The body with only the records ``kept``, as :func:`records_of` gave them; everything beside them stays."""
+    if flat:
+        return b"[" + b",".join(kept) + b"]"
+    if records.zip:
+        value = _unzipped(kept)
+    elif records.by:
+        value = b"{" + b",".join(item[item.index(b"{") + 1 : item.rindex(b"}")] for item in kept) + b"}"
+    elif records.one:
+        value = kept[0] if kept else b"null"
+    else:
+        value = b"[" + b",".join(kept) + b"]"
+    return _replaced(body, parse_path(records.path), value)
+
+
+def _at(body: bytes, path: Sequence[str | int]) -> bytes | None:
+    value = body
+    for number, step in enumerate(path):
+        shown = ".".join(map(str, path[: number + 1]))
+        if isinstance(step, int):
+            items = _list(value)
+            if step >= len(items):
+                raise LookupError(f"the path {shown} is absent")
+            value = items[step]
+        else:
+            found = _object(value)
+            if step not in found:
+                raise LookupError(f"the path {shown} is absent")
+            value = bytes(found[step])
+    return value
+
+
+def _replaced(body: bytes, path: Sequence[str | int], value: bytes) -> bytes:
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        items = _list(body)
+        items[step] = _replaced(items[step], rest, value)
+        return b"[" + b",".join(items) + b"]"
+    found = {key: bytes(item) for key, item in _object(body).items()}
+    found[step] = _replaced(found[step], rest, value)
+    return b"{" + b",".join(_encode(key) + b":" + item for key, item in found.items()) + b"}"
+
+
+def _zipped(value: bytes) -> list[bytes]:
+    arrays = {key: _list(bytes(item)) for key, item in _object(value).items() if bytes(item).lstrip()[:1] == b"["}
+    lengths = {key: len(items) for key, items in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError("parallel arrays differ in length: " + ", ".join(f"{key} {count}" for key, count in lengths.items()))
+    names = [_encode(key) for key in arrays]
+    return [
+        b"{" + b",".join(name + b":" + item for name, item in zip(names, row, strict=True)) + b"}"
+        for row in zip(*arrays.values(), strict=True)
+    ]
+
+
+def _unzipped(kept: Sequence[bytes]) -> bytes:
+    columns: dict[str, list[bytes]] = {}
+    for record in kept:
+        for key, item in _object(record).items():
+            columns.setdefault(key, []).append(bytes(item))
+    return b"{" + b",".join(_encode(key) + b":[" + b",".join(items) + b"]" for key, items in columns.items()) + b"}"
+
+
+def _list(value: bytes) -> list[bytes]:
+    try:
+        return [bytes(item) for item in _lists.decode(value)]
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not a list: {error}") from None
+
+
+def _object(value: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _objects.decode(value)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not an object: {error}") from None
