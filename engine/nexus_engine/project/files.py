@@ -16,8 +16,9 @@ from nexus_engine.spec.meaning import check_records
 from nexus_engine.spec.places import API_ROOTS, SINK_ROOTS, Surroundings, TemplateCheck
 from nexus_engine.spec.plugins import (
     check_auth,
-    check_block,
     check_format,
+    check_keys,
+    check_templates,
     check_whole,
     error_steps,
     error_words,
@@ -122,7 +123,8 @@ def _check_open(report: Report, node: MappingNode, kind: type, registry: Registr
     if plugin is None:
         return None
     templates = TemplateCheck(report, project, each=frozenset(), window=False)
-    check_block(report, (), node, kind, plugin, templates, roots)
+    check_keys(report, (), node, kind, plugin)
+    check_templates(report, (), node, kind, plugin, templates, roots)
     if "base_url" in node.entries:
         templates.check(("base_url",), node.entries["base_url"].value, roots, secrets=True)
     options: type = plugin.cls.options  # type: ignore[attr-defined]

@@ -13,21 +13,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
 from nexus_engine.contract.records import Records
-from nexus_engine.contract.registry import Registry
+from nexus_engine.contract.registry import Registered, Registry
 from nexus_engine.spec.checking import check_file
 from nexus_engine.spec.convert import convert
+from nexus_engine.spec.files import ApiFile
 from nexus_engine.spec.meaning import Blocks, check_meaning
 from nexus_engine.spec.model import CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, SourceSpec, Spec, StepSpec, TargetSpec
 from nexus_engine.spec.places import FEED_ROOTS, VALUE_ROOTS, Surroundings, TemplateCheck, scalars
 from nexus_engine.spec.plugins import (
     check_auth,
-    check_block,
     check_format,
+    check_keys,
+    check_templates,
     check_whole,
     error_steps,
     error_words,
@@ -37,8 +39,11 @@ from nexus_engine.spec.plugins import (
 from nexus_engine.spec.problems import Problem
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.spelling import nearest
-from nexus_engine.spec.tree import MAX_BYTES, Listing, Mapping as MappingNode, Node, Path, find, parse, plain
+from nexus_engine.spec.tree import MAX_BYTES, Listing, Node, Path, find, parse, plain
+from nexus_engine.spec.tree import Mapping as MappingNode
+from nexus_engine.spec.typeschema import fields_of, required_of
 
+_TOP_SCALARS = {name: get_type_hints(Spec, include_extras=True)[name] for name in ("name", "enabled", "max_refused")}
 _FREE_TEXT = frozenset({"description", "missing", "default", "values", "regex", "value"})
 _MERGED = ("params", "headers")
 
@@ -136,6 +141,7 @@ class _Feed:
     project: Surroundings | None
     data: dict[str, Any] = field(default_factory=dict)
     blocks: Blocks = field(init=False)
+    api: ApiFile | None = None
     whole: bool = True  # False: a file this feed needs is broken, so there can be no Spec
 
     def read(self) -> None:
@@ -155,9 +161,8 @@ class _Feed:
         blocks.rules = {i: found for i, found in rules.items() if found is not None}
         steps = [self._typed(("transform", i), StepSpec, None) for i in range(self._length("transform"))]
         blocks.transform = tuple(step for step in steps if step) if self.report.clean("transform") and None not in steps else None
-        for name, kind in (("name", str), ("enabled", bool), ("max_refused", float)):
-            if name in self.data:
-                self._typed((name,), _meta_of(name, kind), None)
+        for name, kind in _TOP_SCALARS.items():
+            self._typed((name,), kind, None)
 
     def _keys(self, name: str) -> list[str]:
         value = self.data.get(name)
@@ -168,65 +173,104 @@ class _Feed:
         return len(value) if isinstance(value, list) else 0
 
     def _typed(self, path: Path, kind: Any, absent: Any) -> Any:
-        """The block at ``path`` as ``kind``; ``absent`` when it is not given, None when it is not sound."""
+        """The block at ``path`` as ``kind``; ``absent`` when it is not given, None when it is not sound. Of a block with bad
+        keys the others are kept, so that what they say is judged too."""
         value: Any = self.data
         for step in path:
             if isinstance(value, dict) and step not in value:
                 return absent
             value = value[step]
-        if not self.report.clean(*path):
-            return None
+        whole = self.report.clean(*path)
+        if not whole:
+            if not isinstance(value, dict) or not self.report.clean_down_to(path):
+                return None
+            value = {key: below for key, below in value.items() if self.report.clean(*path, key)}
+            value = {**dict.fromkeys(required_of(kind) if isinstance(kind, type) else (), ""), **value}
         try:
             return convert(value, kind)
         except msgspec.ValidationError as error:
-            self.report.add((*path, *error_steps(error)), "wrong-value", error_words(error))
+            if whole:
+                self.report.add((*path, *error_steps(error)), "wrong-value", error_words(error))
             return None
 
     def check(self, stem: str | None) -> None:
         """Meaning: plugins, templates, and what the blocks say about each other."""
-        report, data = self.report, self.data
-        source, _, _ = find(self.root, ("source",))
+        report = self.report
+        plugins = self._structure()
         each = self.blocks.each
         window = None if not report.clean("cursor") else self.blocks.cursor is not None
         names = None if each is None or not report.clean("source", "each") else frozenset(each)
         templates = TemplateCheck(report, self.project, each=names, window=window)
-        if isinstance(source, MappingNode) and "source" in data and isinstance(data["source"], dict):
-            self._check_source(source, templates)
-        self._check_steps(templates)
+        for path, node, plugin in plugins:
+            if path == ("source",):
+                self._check_source(node, plugin, templates)
+            else:
+                check_templates(report, path, node, StepSpec, plugin, templates, VALUE_ROOTS)
         self._check_places(templates)
         sinks = None
         if self.project is not None:
             sinks = {*self.project.sinks, *(name.removeprefix("sinks.d/") for name in self.project.broken)}
         check_meaning(report, self.blocks, templates, sinks)
-        name = data.get("name")
+        name = self.data.get("name")
         if stem is not None and isinstance(name, str) and name != stem and report.clean("name"):
-            report.add(("name",), "file-name", "the feed's name and the file's name differ", f"the file of this feed is `<name>.yaml`; it is {stem[:80]}.yaml")
+            hint = f"the file of this feed is `<name>.yaml`; it is {stem[:80]}.yaml"
+            report.add(("name",), "file-name", "the feed's name and the file's name differ", hint)
 
-    def _check_source(self, source: MappingNode, templates: TemplateCheck) -> None:
-        report, registry = self.report, self.registry
-        api = self._api(source)
-        plugin_name = _text(source, "plugin") or (api.plugin if api is not None else "http")
-        if not report.clean("source", "plugin"):
-            return
-        plugin = plugin_of(report, ("source", "plugin") if "plugin" in source.entries else ("source",), plugin_name, registry, "sources")
-        if plugin is None:
-            return
-        check_block(report, ("source",), source, SourceSpec, plugin, templates, FEED_ROOTS)
-        if "auth" in source.entries and isinstance(source.entries["auth"].value, MappingNode):
-            check_auth(report, ("source", "auth"), source.entries["auth"].value, registry)
-        if "format" in source.entries:
-            check_format(report, ("source", "format"), source.entries["format"].value, registry)
-        elif api is None or api.format is None:
+    def _structure(self) -> list[tuple[Path, MappingNode, Registered]]:
+        """The blocks that a plugin owns, with the plugin; their keys and forms are judged here."""
+        found: list[tuple[Path, MappingNode, Registered]] = []
+        source = find(self.root, ("source",))[0]
+        if "source" in self.data and isinstance(source, MappingNode) and self.report.clean("source", "plugin"):
+            self.api = self._api(source)
+            name = _text(source, "plugin") or (self.api.plugin if self.api is not None else "http")
+            at: Path = ("source", "plugin") if "plugin" in source.entries else ("source",)
+            plugin = plugin_of(self.report, at, name, self.registry, "sources")
+            if plugin is not None:
+                check_keys(self.report, ("source",), source, SourceSpec, plugin)
+                found.append((("source",), source, plugin))
+        steps = find(self.root, ("transform",))[0]
+        for i, node in enumerate(steps.items if isinstance(steps, Listing) else ()):
+            step: Path = ("transform", i)
+            if isinstance(node, MappingNode) and self.report.clean(*step):
+                plugin = self._step(step, node)
+                if plugin is not None:
+                    found.append((step, node, plugin))
+        return found
+
+    def _step(self, path: Path, node: MappingNode) -> Registered | None:
+        """The plugin of a step; a step of SQL has no other keys."""
+        name = _text(node, "plugin")
+        if name:
+            plugin = plugin_of(self.report, (*path, "plugin"), name, self.registry, "transformers")
+            if plugin is not None:
+                check_keys(self.report, path, node, StepSpec, plugin)
+            return plugin
+        for key in node.entries:
+            near = nearest(key, ("sql", "plugin"))
+            if key not in ("sql", "plugin") and ("sql" in node.entries or near):
+                hint = f"did you mean `{near}`?" if near else "a step is `sql`, or `plugin` and its options"
+                self.report.add((*path, key), "unknown-key", f"`{key[:60]}` is not known here", hint, at_key=True, near=near)
+        return None
+
+    def _check_source(self, source: MappingNode, plugin: Registered, templates: TemplateCheck) -> None:
+        report, registry, entries = self.report, self.registry, source.entries
+        check_templates(report, ("source",), source, SourceSpec, plugin, templates, FEED_ROOTS)
+        if "auth" in entries and isinstance(entries["auth"].value, MappingNode):
+            check_auth(report, ("source", "auth"), entries["auth"].value, registry)
+        if "format" in entries:
+            check_format(report, ("source", "format"), entries["format"].value, registry)
+        elif self.api is None or self.api.format is None:
             plugin_of(report, ("source",), "json", registry, "formats")
-        if api is not None or not _text(source, "api"):
-            check_whole(report, ("source",), self._merged_options(source, api, plugin.cls.options), plugin.cls.options)  # type: ignore[attr-defined]
+        if self.api is not None or not _text(source, "api"):
+            options: type = plugin.cls.options  # type: ignore[attr-defined]
+            check_whole(report, ("source",), self._merged_options(source, options), options)
 
-    def _api(self, source: MappingNode) -> Any:
+    def _api(self, source: MappingNode) -> ApiFile | None:
         """The API file this feed names; None when it names none, or one that is not there (then that is a problem)."""
         name = _text(source, "api")
         if not name or self.project is None or not self.report.clean("source", "api"):
             return None
-        api = self.project.apis.get(name)
+        api: ApiFile | None = self.project.apis.get(name)
         if api is None and f"apis.d/{name}" in self.project.broken:
             self.whole = False
         elif api is None:
@@ -235,32 +279,14 @@ class _Feed:
             self.report.add(("source", "api"), "unknown-name", "no such file in apis.d/", hint)
         return api
 
-    def _merged_options(self, source: MappingNode, api: Any, options: type) -> dict[str, Any]:
-        return merge_options(api.options if api is not None else {}, options_data(source, SourceSpec, options), getattr(api, "base_url", ""), options)
-
-    def _check_steps(self, templates: TemplateCheck) -> None:
-        steps, _, _ = find(self.root, ("transform",))
-        if not isinstance(steps, Listing):
-            return
-        for i, node in enumerate(steps.items):
-            name = _text(node, "plugin")
-            if not isinstance(node, MappingNode) or not self.report.clean("transform", i):
-                continue
-            if name:
-                plugin = plugin_of(self.report, ("transform", i, "plugin"), name, self.registry, "transformers")
-                if plugin is not None:
-                    check_block(self.report, ("transform", i), node, StepSpec, plugin, templates, VALUE_ROOTS)
-            elif "sql" in node.entries:
-                for key in node.entries:
-                    if key not in ("sql", "plugin"):
-                        near = nearest(key, ("sql", "plugin"))
-                        hint = f"did you mean `{near}`?" if near else "a step is `sql`, or `plugin` and its options"
-                        self.report.add(("transform", i, key), "unknown-key", "this key is not known here", hint, at_key=True)
+    def _merged_options(self, source: MappingNode, options: type) -> dict[str, Any]:
+        own = options_data(source, SourceSpec, options)
+        return own if self.api is None else merge_options(self.api.options, own, self.api.base_url, options)
 
     def _check_places(self, templates: TemplateCheck) -> None:
         """Templates outside the plugins' options: allowed in `fields.*.value`, free in texts for people, refused elsewhere."""
         for path, scalar in scalars(self.root):
-            if "{{" not in scalar.text:
+            if "{{" not in scalar.text or not self.report.clean(*path):
                 continue
             if path[0] == "fields" and path[-1] == "value" and len(path) == 3:
                 templates.check(path, scalar, VALUE_ROOTS, secrets=False)
@@ -271,33 +297,25 @@ class _Feed:
 
     def spec(self) -> Spec:
         """The Spec, the API's options merged under the feed's, the project's default sink filled in."""
-        source, _, _ = find(self.root, ("source",))
+        source = find(self.root, ("source",))[0]
         assert isinstance(source, MappingNode)
-        api = self._api(source)
+        spec, api = convert(self.data, Spec), self.api
         plugin = _text(source, "plugin") or (api.plugin if api is not None else "http")
-        spec = convert(self.data, Spec)
-        options_type: type = self.registry.sources[plugin].cls.options  # type: ignore[attr-defined]
-        merged = self._merged_options(source, api, options_type)
-        changes: dict[str, Any] = {"plugin": plugin, "options": merged}
+        options: type = self.registry.sources[plugin].cls.options  # type: ignore[attr-defined]
+        changes: dict[str, Any] = {"plugin": plugin, "options": self._merged_options(source, options)}
         for key in ("records", "format"):
             given = getattr(api, key, None)
             if key not in source.entries and given is not None:
                 changes[key] = given
-        spec = msgspec.structs.replace(spec, source=msgspec.structs.replace(spec.source, **changes))
-        default = getattr(self.project, "sink", "clickhouse")
-        if not spec.target.sink:
-            spec = msgspec.structs.replace(spec, target=msgspec.structs.replace(spec.target, sink=default))
-        return spec
+        sink = spec.target.sink or getattr(self.project, "sink", "clickhouse")
+        return msgspec.structs.replace(
+            spec,
+            source=msgspec.structs.replace(spec.source, **changes),
+            target=msgspec.structs.replace(spec.target, sink=sink),
+        )
 
 
 _ENGINE_KEYS = frozenset({"plugin", "api", "each", "records", "format"})
-
-
-def _meta_of(name: str, kind: type) -> Any:
-    """The annotated type of a top-level scalar of a feed."""
-    if name == "max_refused":
-        return Spec.__annotations__[name] if not isinstance(Spec.__annotations__[name], str) else kind
-    return kind
 
 
 def _text(node: Node, key: str) -> str:
@@ -310,8 +328,6 @@ def _text(node: Node, key: str) -> str:
 def merge_options(api: Mapping[str, Any], feed: Mapping[str, Any], base_url: str, options: type) -> dict[str, Any]:
     """The API's options under the feed's: params and headers key by key, everything else whole; the API's ``base_url`` fills the
     option of that name, where the plugin has one."""
-    from nexus_engine.spec.typeschema import fields_of
-
     merged = {**api, **feed}
     for key in _MERGED:
         if isinstance(api.get(key), Mapping) and isinstance(feed.get(key), Mapping):

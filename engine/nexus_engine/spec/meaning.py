@@ -56,7 +56,8 @@ def check_meaning(report: Report, blocks: Blocks, templates: TemplateCheck, sink
     if isinstance(blocks.schedule, ScheduleSpec):
         _check_schedule(report, blocks.schedule)
     for i, step in enumerate(blocks.transform or ()):
-        _one_of(report, ("transform", i), {"sql": step.sql, "plugin": step.plugin}, required=True)
+        if report.clean("transform", i):
+            _one_of(report, ("transform", i), {"sql": step.sql, "plugin": step.plugin}, required=True)
 
 
 def _columns(report: Report, blocks: Blocks) -> tuple[str, ...] | None:
@@ -180,8 +181,6 @@ def _check_rule_keys(report: Report, path: Path, name: str, form: RuleForm, rule
     fitting = {"expect", "severity", *form.needs, *form.one_of, *form.may, *(("mostly",) if form.per == "row" else ())}
     for key in sorted(given - fitting):
         report.add((*path, key), "exclusive", f"`{key}` does not fit the rule `{name}`", at_key=True)
-    if form.needs == ("fields",) and rule.fields and len(rule.fields) != 2:
-        report.add((*path, "fields"), "wrong-value", "expected two fields")
 
 
 def _check_target(report: Report, target: TargetSpec, columns: Collection[str] | None, sinks: Collection[str] | None) -> None:

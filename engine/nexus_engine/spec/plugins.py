@@ -55,18 +55,21 @@ def options_data(node: MappingNode, engine_keys: type, options: type | None) -> 
     return {key: literal(entry.value) if key in free else plain(entry.value) for key, entry in entries.items()}
 
 
-def check_block(
+def check_keys(report: Report, path: Path, node: MappingNode, engine_keys: type, plugin: Registered) -> None:
+    """The options in a block: known keys, values of the right form."""
+    options: type = plugin.cls.options  # type: ignore[attr-defined]
+    check_options(report, path, plain(node), options, engine_keys)
+
+
+def check_templates(
     report: Report, path: Path, node: MappingNode, engine_keys: type, plugin: Registered, templates: TemplateCheck,
     roots: frozenset[str],
 ) -> None:
-    """The options in a block: keys, forms, templates, and (where no template stands) their typed values."""
-    options: type = plugin.cls.options  # type: ignore[attr-defined]
-    check_options(report, path, plain(node), options, engine_keys)
-    may_hold_secrets = secret_options(options)
+    """The templates in a block's options."""
+    may_hold_secrets = secret_options(plugin.cls.options)  # type: ignore[attr-defined]
     for key, entry in option_nodes(node, engine_keys).items():
-        place = (*path, key)
-        if report.clean(*place) or not report.is_bad(place):
-            templates.check(place, entry.value, roots, secrets=key in may_hold_secrets)
+        if not report.is_bad((*path, key)):
+            templates.check((*path, key), entry.value, roots, secrets=key in may_hold_secrets)
 
 
 def check_auth(report: Report, path: Path, node: MappingNode, registry: Registry) -> None:

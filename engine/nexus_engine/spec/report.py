@@ -80,3 +80,7 @@ class Report:
     def is_bad(self, path: Path) -> bool:
         """Whether this very place has its problem already (or is what a misspelt neighbour was meant to be)."""
         return path in self._bad
+
+    def clean_down_to(self, path: Path) -> bool:
+        """Whether nothing is wrong at ``path`` itself or above it; below it there may be."""
+        return not any(path[:end] in self._bad for end in range(len(path) + 1))
