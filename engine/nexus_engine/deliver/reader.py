@@ -45,7 +45,7 @@ class Reader:
         replay, recorder, now = options.get("replay"), options.get("recorder"), options.get("now")
         redactor = Redactor()
         for secret in project.secrets.known():
-            redactor.add(secret.reveal())
+            redactor.add(secret.reveal(), secret.name)
         http = HttpHost(
             redactor, observers=observers, stamps=options.get("stamps"), base_urls=project.base_urls,
             replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults,
@@ -90,7 +90,7 @@ class Reader:
             }
             options = self.options(plan.source.options, kind.options, scope, where)
             for secret in self.project.secrets.known():
-                self.redactor.add(secret.reveal())
+                self.redactor.add(secret.reveal(), secret.name)
             http = self.http.for_feed(
                 plan.feed, run_id=report.run_id, api=plan.source.api, policy=options if isinstance(options, Policy) else None, stop=halt
             )
