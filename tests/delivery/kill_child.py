@@ -76,8 +76,7 @@ class Home:
 
 def deliver_feed(home: Home, feed: str) -> None:
     partitions = home.source[feed]
-    home.engine.query("CREATE DATABASE IF NOT EXISTS kill")
-    home.engine.query(f"CREATE TABLE IF NOT EXISTS kill.{feed} (id UInt64, part LowCardinality(String), text String, price Decimal(18, 6), _nexus_batch UUID MATERIALIZED toUUID('00000000-0000-0000-0000-000000000000'), _nexus_row UInt32 MATERIALIZED 0) ENGINE = MergeTree ORDER BY id PARTITION BY part SETTINGS fsync_after_insert=1, fsync_part_directory=1")
+    home.sink.prepare(target(feed), apply=True)
     for number in range(1, len(next(iter(partitions.values()))) + 1):
         stored = home.store.positions(feed)
         due = [name for name in partitions if (stored.get(name) or {"batch": 0})["batch"] < number]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nexus_engine.clickhouse import spool
+from nexus_engine.clickhouse import ddl, spool
 from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.contract.sink import Batch, Target
@@ -53,7 +53,7 @@ class EmbeddedDriver:
         return found
 
     def relation(self, target: Target) -> str | None:
-        name = f"{ident(target.database)}.{ident(target.table)}"
+        name = ddl.table_name(target)
         return name if self._engine.rows(f"EXISTS TABLE {name}")[0]["result"] else None
 
     def insert(self, batch: Batch, rows: Sequence[int] | None) -> None:
@@ -110,7 +110,7 @@ def insert_sql(batch: Batch, condition: str) -> str:
     names = [ident(column.name) for column in target.columns]
     values = [spool.read_expression(column) for column in target.columns]
     return (
-        f"INSERT INTO {ident(target.database)}.{ident(target.table)} ({', '.join([*names, '_nexus_batch', '_nexus_row'])}) "
+        f"INSERT INTO {ddl.table_name(target)} ({', '.join([*names, '_nexus_batch', '_nexus_row'])}) "
         f"SELECT {', '.join([*values, f'toUUID({literal(batch.id)})', '_nexus_row'])} "
         f"FROM {spool.relation(Path(batch.path).resolve(), target.columns)}{condition}"
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse import ddl, diff
+from nexus_engine.clickhouse.quoting import literal
 from nexus_engine.contract.sink import Batch, SinkContext, Target
 from nexus_engine.errors import StopFeed, TableDiffers
 from nexus_plugins.sinks.clickhouse.driver import Driver
 from nexus_plugins.sinks.clickhouse.embedded import EmbeddedDriver
 from nexus_plugins.sinks.clickhouse.options import ClickHouseOptions
-from nexus_plugins.sinks.clickhouse.table import missing_statements
 
 # Their merges fold rows of different batches into one, so that nobody can say afterwards which rows had landed.
 _FOLDING = ("Summing", "Aggregating", "Collapsing", "VersionedCollapsing", "Graphite", "Coalescing")
@@ -28,17 +28,18 @@ class ClickHouseSink:
         self._driver: Driver = EmbeddedDriver(context.engine, float(options.timeout))
 
     def prepare(self, target: Target, *, apply: bool) -> Sequence[str]:
-        statements, blocking = missing_statements(self._driver, target)
-        if blocking:
+        tables, columns, views = (self._driver.rows(query) for query in diff.live_queries(target))
+        found = diff.plan(target, diff.live_table(tables, columns, views))
+        if found.blocking:
             raise TableDiffers(
-                f"table {target.name} differs from the spec: " + "; ".join(blocking),
+                f"table {target.name} differs from the spec:\n{found.text(target)}",
                 did="nothing was changed or written; the position is kept",
                 do="change the spec back, or change the table by hand (nexus-engine ddl --diff shows both)",
             )
         if apply:
-            for statement in statements:
+            for statement in found.statements:
                 self._driver.run(statement)
-        return statements
+        return found.statements
 
     def current(self, target: Target) -> str | None:
         return self._driver.relation(target)
@@ -49,7 +50,7 @@ class ClickHouseSink:
     def landed(self, batch: Batch) -> Sequence[int]:
         target = batch.target
         found = self._driver.numbers(
-            f"SELECT _nexus_row FROM {ident(target.database)}.{ident(target.table)} WHERE _nexus_batch = toUUID({literal(batch.id)})"
+            f"SELECT _nexus_row FROM {ddl.table_name(target)} WHERE _nexus_batch = toUUID({literal(batch.id)})"
         )
         if len(found) != batch.rows and target.engine.replace("Replicated", "").startswith(_FOLDING):
             raise StopFeed(
