@@ -151,6 +151,8 @@ def _read_long(response: http.client.HTTPResponse, coding: str, length: int | No
             parts.append(chunk)
         else:
             stream.add(chunk)
+    if not came and length is None and not response.chunked and response.status < 300:
+        raise BodyCut("the connection closed before the body")  # also when it closed inside the headers
     if length is not None and came != length:
         raise BodyCut(f"{came:,} of {length:,} bytes came")
     return stream.finish() if stream is not None else b"".join(parts)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,8 +61,6 @@ class HttpHost:
         auth: Mapping[str, type] | None = None, defaults: Policy | None = None, limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from datetime import UTC, datetime
-
         self.redactor = redactor
         self.observers = observers or Observers()
         self.clock = clock or SystemClock()
@@ -73,6 +72,7 @@ class HttpHost:
         self._budgets: dict[str, Budget] = {}
         self._lock = threading.Lock()
         self._bases = BaseUrls(base_urls or {}, replay)
+        self.replaying = bool(replay)  # recorded answers need no waiting
         self._recorder = Recorder(record, redactor, datetime.fromtimestamp(self.clock.time(), UTC)) if record else None
         self._current = threading.local()  # the feed whose request this thread sends, for the recorder
         self._transport = Transport(redactor, self._bases, exchanged=self._exchanged if self._recorder else None)
@@ -222,12 +222,13 @@ class FeedHttp:
     def _once(self, request: HttpRequest, attempt: _Attempt, auth: Auth | None) -> HttpResponse | None:
         """One sending under the budget. None when no whole answer came: ``attempt`` says why."""
         policy = self._policy
+        rate = None if self._host.replaying else policy.rate
         authorized = auth.apply(request, _Bare(self)) if auth is not None and self._at_home(request) else request
         budget = self._host.budget(self._api or self._origin(request))
         shown, started, response = "", 0.0, None
         attempt.asked_s = None
         try:
-            with budget.slot(policy.rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting):
+            with budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting):
                 started = time.monotonic()
                 response = self._host.send(self._feed, authorized, self._route)
         except Stopped:
@@ -247,7 +248,7 @@ class FeedHttp:
         attempt.what = ""
         if is_retried(response.status):
             attempt.asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
-            if response.status == 429 and attempt.asked_s is not None:
+            if response.status == 429 and attempt.asked_s is not None and not self._host.replaying:
                 budget.pause(min(attempt.asked_s, self._retry.max_wait_s))
         self._done(request, response.url, response.status, len(response.body), started, attempt)
         return response
@@ -309,7 +310,7 @@ class FeedHttp:
                 after_s=asked, where=shown, did=_KEPT, do="run again later",
             )
         jitter = backoff(self._retry, attempt.number, self._host.clock.random())
-        delay = jitter if asked is None else asked
+        delay = 0.0 if self._host.replaying else jitter if asked is None else asked
         self._waiting("retry", delay)
         if self._host.clock.wait(self._stop, delay):
             raise self._stopping(request)

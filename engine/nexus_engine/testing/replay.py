@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[str, list[Interaction]]:
         BadCassette
     """
     try:
-        data = yaml.load(path.read_bytes(), Loader=_Loader)
+        data = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506  a CSafeLoader
         stamp = (data.get("metadata") or {}).get("recorded_at", "") if isinstance(data, dict) else ""
         return str(stamp), [_interaction(item) for item in data["interactions"]]
     except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError) as error:
