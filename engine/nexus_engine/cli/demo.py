@@ -26,4 +26,5 @@ def command(context: Context) -> None:
 
     checkout = Path(nexus_engine.__file__).parents[2]
     root = context.folder.resolve() if context.folder else checkout if (checkout / "sources.d" / "recordings").is_dir() else Path.cwd()
-    raise Exit(demo(Console(file=sys.stdout), root))
+    width = None if sys.stdout.isatty() else 140  # a pipe has no width of its own
+    raise Exit(demo(Console(file=sys.stdout, width=width), root))

@@ -135,20 +135,28 @@ def _count(session: Session, plan: Plan, row: Row) -> int:
 
 
 def _select(session: Session, plan: Plan, what: str, row: Row) -> list[dict[str, Any]]:
-    """Cells are compared as ClickHouse prints them."""
+    """Cells are compared as ClickHouse prints them; `null` is a null, or that text."""
+    types = {column.name: column.type for column in plan.target.columns}
     tests, params = [], {}
     for number, (name, value) in enumerate(row.items()):
-        if value is None:
-            tests.append(f"isNull({ident(name)})")
-        else:
-            tests.append(f"toString({ident(name)}) = {{v{number}:String}}")
-            params[f"v{number}"] = value
+        test = f"toString({ident(name)}) = {{v{number}:String}}"
+        params[f"v{number}"] = _printed(value or "", types[name])
+        if value is None or value == "null":
+            test, params[f"v{number}"] = f"(isNull({ident(name)}) OR {test})", "null"
+        tests.append(test)
     try:
         return session.engine.rows(f"SELECT {what} FROM {_table(plan)} WHERE {' AND '.join(tests)} LIMIT 1", params=params)
     except EngineError as error:
         if error.code in (60, 81):  # no table, no database: nothing landed
             return []
         raise
+
+
+def _printed(value: str, kind: str) -> str:
+    """The value as ClickHouse prints it: decimals without the zeros at their end."""
+    if "Decimal" in kind and "." in value and "E" not in value.upper():
+        return value.rstrip("0").removesuffix(".")
+    return value
 
 
 def _missing_refusals(test: TestFile, report: RunReport, session: Session) -> list[str]:
