@@ -6,6 +6,7 @@ Everything that decides where credentials go is here: they are sent to the origi
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import threading
 import time
@@ -150,7 +151,8 @@ class Transport:
         except ValueError as error:
             raise self._stop(f"the request was not sent: {error}", hop.url) from None
         mapped = target is not hop.url
-        reach = Reach(deadline, hop.foreign and not mapped, self._private.get(hop.home, False))
+        from_answer = hop.foreign and not mapped
+        reach = Reach(deadline, from_answer, from_answer and self._home_is_private(hop.home))
         fresh = False
         while True:
             connection = self._connect(key, reach, hop, fresh)
@@ -162,6 +164,16 @@ class Transport:
                 fresh = True
                 if not request.idempotent:
                     raise SendFailed("the server closed the connection", sent=True) from None
+
+    def _home_is_private(self, home: str) -> bool:
+        """Whether the spec's own host is at a private address: then links of its answers may lead to such, too."""
+        if home not in self._private:
+            try:
+                found = socket.getaddrinfo(urlsplit(self._bases.target(home)).hostname, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                return False
+            self._private[home] = bool(found) and all(is_private(str(where[0])) for *_, where in found)
+        return self._private[home]
 
     def _connect(self, key: tuple[str, str, int], reach: Reach, hop: _Hop, fresh: bool) -> Connection:
         try:

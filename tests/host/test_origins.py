@@ -1,0 +1,187 @@
+"""Redirects and next-links: what is followed, and that credentials reach the spec's own origin and nothing else (F11)."""
+
+from __future__ import annotations
+
+import threading
+from urllib.parse import quote
+
+import pytest
+from nexus_engine.contract.host import HttpRequest
+from nexus_engine.contract.policy import Policy
+from nexus_engine.errors import StopFeed
+from nexus_engine.host.connection import refused
+from nexus_engine.host.http import HttpHost
+from nexus_engine.host.redact import Redactor
+from nexus_engine.host.urls import BaseUrls, resolve, with_params
+from nexus_plugins.auth import static
+from raw_server import RawServer, answer
+
+SECRET = "S3CRET/key+with=odd chars"
+AUTH = {"header": static.HeaderAuth, "query": static.QueryAuth, "bearer": static.BearerAuth, "basic": static.BasicAuth}
+WORDS = {
+    "header": {"header": {"X-Api-Key": SECRET}},
+    "query": {"query": {"api_key": SECRET}},
+    "bearer": {"bearer": SECRET},
+    "basic": {"basic": {"username": "user", "password": SECRET}},
+}
+
+
+def client(hosts=(), auth=None, base_urls=None):
+    redactor = Redactor()
+    redactor.add(SECRET, "KEY")
+    host = HttpHost(redactor, auth=AUTH, base_urls=base_urls)
+    return host.for_feed("feed", policy=Policy(auth=auth or {}, hosts=tuple(hosts)))
+
+
+def shows_secret(server: RawServer) -> bool:
+    redactor = Redactor()
+    redactor.add(SECRET)
+    return any(redactor.contains(request.raw.decode("latin-1")) for request in server.requests)
+
+
+def moved(to: str, status: int = 302):
+    return answer(b"", status, {"Location": to})
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
+@pytest.mark.parametrize("way", ["redirect", "redirect with the query", "next-link", "next-link with the query"])
+def test_no_secret_reaches_another_origin(words, way):
+    with RawServer(lambda _: answer({"ok": 1})) as other, RawServer(lambda request: home(request)) as own:
+        link = other.url + "/there"
+        if "query" in way:
+            link += "?api_key=" + quote(SECRET, safe="") + "&page=2"
+
+        def home(request):
+            return moved(link) if request.path == "/a" else answer({"ok": 1})
+
+        http = client([f"127.0.0.1:{other.port}"], words)
+        spec_headers = (("X-Team", SECRET), ("Cookie", f"sid={SECRET}"))
+        if way.startswith("redirect"):
+            http.send(HttpRequest("GET", own.url + "/a", (("key", SECRET),), spec_headers))
+            assert shows_secret(own)
+        else:
+            http.send(HttpRequest("GET", link, (), spec_headers, base=own.url + "/a"))
+        assert len(other.requests) == 1
+        assert not shows_secret(other)
+        assert "authorization" not in other.requests[0].headers
+        if "query" in way:
+            assert other.requests[0].query == {"page": "2"}
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
+def test_credentials_stay_on_the_own_origin_through_redirects(words):
+    with RawServer(lambda request: moved("/b?x=1") if request.path == "/a" else answer({"ok": 1})) as own:
+        response = client(auth=words).send(HttpRequest("GET", own.url + "/a"))
+        assert response.status == 200
+        assert SECRET not in response.url
+        for request in own.requests:
+            if "query" not in words:
+                assert "x-api-key" in request.headers or "authorization" in request.headers
+
+
+@pytest.mark.parametrize("kind", ["redirect", "next-link"])
+def test_another_origin_is_refused_unless_it_is_allowed(kind):
+    with RawServer(lambda _: answer({"ok": 1})) as other, RawServer(lambda _: moved(other.url + "/x")) as own:
+        request = HttpRequest("GET", own.url + "/a") if kind == "redirect" else HttpRequest("GET", other.url + "/x", base=own.url + "/a")
+        with pytest.raises(StopFeed, match=f"a {kind} to another origin.*{other.port}.*refused") as caught:
+            client().send(request)
+        assert "hosts:" in caught.value.do
+        assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        ("/a", "more than 5 redirects"),
+        ("file:///etc/passwd", "no http or https URL"),
+        ("ftp://127.0.0.1/x", "no http or https URL"),
+        ("http://[::1", "no http or https URL"),
+        ("http://169.254.169.254/latest/meta-data", "another origin"),
+        ("//evil.invalid/x", "another origin"),
+        ("http://2130706433/", "another origin"),
+    ],
+)
+def test_a_redirect_that_must_not_be_followed(to, says):
+    with RawServer(lambda _: moved(to)) as own, pytest.raises(StopFeed, match=says):
+        client().send(HttpRequest("GET", own.url + "/a"))
+
+
+def test_an_allowed_host_at_a_metadata_address_is_refused():
+    with RawServer(lambda _: moved("http://169.254.169.254/latest")) as own, pytest.raises(StopFeed, match="link-local or metadata"):
+        client(["169.254.169.254"]).send(HttpRequest("GET", own.url + "/a"))
+
+
+def test_https_to_http_is_refused_also_when_the_host_is_allowed():
+    with RawServer(lambda _: moved("http://api.invalid/b")) as own, pytest.raises(StopFeed, match="from https to http"):
+        http = client(["api.invalid"], base_urls={"https://api.invalid": own.url})
+        http.send(HttpRequest("GET", "https://api.invalid/a"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_post(status):
+    with RawServer(lambda request: moved("/b", status) if request.path == "/a" else answer({"ok": 1})) as own:
+        client().send(HttpRequest("POST", own.url + "/a", body=b"{}"))
+        again = own.requests[1]
+        assert (again.method, again.body) == (("POST", b"{}") if status in (307, 308) else ("GET", b""))
+
+
+@pytest.mark.parametrize(
+    ("address", "from_answer", "private_base", "is_refused"),
+    [
+        ("93.184.216.34", True, False, False),
+        ("127.0.0.1", False, False, False),
+        ("127.0.0.1", True, False, True),
+        ("127.0.0.1", True, True, False),
+        ("10.1.2.3", True, False, True),
+        ("0.0.0.0", True, False, True),
+        ("224.0.0.1", True, False, True),
+        ("::1", True, False, True),
+        ("::ffff:10.0.0.1", True, False, True),
+        ("::ffff:169.254.169.254", False, True, True),
+        ("169.254.1.1", False, True, True),
+        ("fe80::1%eth0", False, True, True),
+        ("fd00:ec2::254", False, True, True),
+        ("64:ff9b::a9fe:a9fe", False, True, True),
+        ("100.100.100.200", False, True, True),
+    ],
+)
+def test_addresses(address, from_answer, private_base, is_refused):
+    assert bool(refused(address, from_answer=from_answer, private_base=private_base)) is is_refused
+
+
+@pytest.mark.parametrize(
+    ("base", "link", "url"),
+    [
+        ("https://a.b/c?x=1", "https://d.e/f", "https://d.e/f"),
+        ("https://a.b/c/d?x=1", "/f?y=2", "https://a.b/f?y=2"),
+        ("https://a.b/c/d?x=1", "f?y=2", "https://a.b/c/f?y=2"),
+        ("https://a.b/c?x=1&page%5Bnumber%5D=1", "&page%5Bnumber%5D=2&page%5Bsize%5D=100",
+         "https://a.b/c?x=1&page%5Bnumber%5D=2&page%5Bsize%5D=100"),
+        ("https://a.b/c?x=1", "?x=2", "https://a.b/c?x=2"),
+    ],
+)  # fmt: skip
+def test_links(base, link, url):
+    assert resolve(base, link) == url
+
+
+def test_parameters_replace_their_namesakes_and_are_encoded_one_by_one():
+    url = with_params("https://a.b?keep=%2F1&old=1#frag", [("old", "é &="), ("page[size]", "10"), ("r", "1"), ("r", "2")])
+    assert url == "https://a.b/?keep=%2F1&old=%C3%A9%20%26%3D&page%5Bsize%5D=10&r=1&r=2"
+
+
+def test_a_mapped_base_url_answers_and_its_links_to_itself_count_as_the_api():
+    with RawServer(lambda request: moved(mirror.url + "/v1/b") if request.path == "/v1/a" else answer({"ok": 1})) as mirror:
+        http = client(auth=WORDS["header"], base_urls={"https://api.invalid/data": mirror.url + "/v1"})
+        response = http.send(HttpRequest("GET", "https://api.invalid/data/a"))
+        assert response.location == "https://api.invalid/data/b"
+        assert [request.path for request in mirror.requests] == ["/v1/a", "/v1/b"]
+        assert all(request.headers["host"] == f"127.0.0.1:{mirror.port}" for request in mirror.requests)
+        assert all(request.headers["x-api-key"] == SECRET for request in mirror.requests)
+    assert BaseUrls({"https://api.invalid/data": "http://m"}).target("https://api.invalid/database") == "https://api.invalid/database"
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    with RawServer(lambda _: answer({"ok": 1})) as own:
+        assert client().send(HttpRequest("GET", own.url)).status == 200
