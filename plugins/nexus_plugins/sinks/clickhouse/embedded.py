@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nexus_engine.clickhouse import ddl, spool
-from nexus_engine.clickhouse.engine import Engine, EngineError
+from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.contract.sink import Batch, Target
-from nexus_engine.errors import OutOfSpace, StopFeed
+from nexus_engine.errors import StopFeed
+from nexus_plugins.sinks.clickhouse.faults import translated
 
-NOT_ENOUGH_SPACE = 243
 _SETTLE_S = 60  # beyond the insert's own deadline
 
 # One block, whatever its size, written by one thread, without deduplication: 26.9 heeds `deduplicate_insert` and ignores
@@ -30,6 +30,8 @@ _ONE_BLOCK: Mapping[str, str | int] = {
     "insert_deduplicate": 0,
     "optimize_on_insert": 0,
     "insert_allow_materialized_columns": 1,
+    # A first run over decades has hundreds of monthly partitions; a part that is missing after a crash is read back by its rows.
+    "max_partitions_per_insert_block": 5_000,
 }
 
 
@@ -43,33 +45,27 @@ class EmbeddedDriver:
         self._changed = threading.Condition()
 
     def run(self, statement: str) -> None:
-        self._engine.query(statement)
+        with translated("embedded ClickHouse"):
+            self._engine.query(statement)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        return self._engine.rows(sql)
+        with translated("embedded ClickHouse"):
+            return self._engine.rows(sql)
 
     def numbers(self, sql: str) -> list[int]:
-        found: list[int] = self._engine.arrow(sql).column(0).to_pylist()
-        return found
+        with translated("embedded ClickHouse"):
+            found: list[int] = self._engine.arrow(sql).column(0).to_pylist()
+            return found
 
     def relation(self, target: Target) -> str | None:
         name = ddl.table_name(target)
-        return name if self._engine.rows(f"EXISTS TABLE {name}")[0]["result"] else None
+        return name if self.rows(f"EXISTS TABLE {name}")[0]["result"] else None
 
     def insert(self, batch: Batch, rows: Sequence[int] | None) -> None:
         with self._inserting(batch.id), _only(batch, rows) as condition:
             sql = insert_sql(batch, condition)
-            try:
+            with translated(f"{batch.feed}: {batch.target.name}"):
                 self._engine.query(sql, settings={**_ONE_BLOCK, "max_execution_time": max(1, int(self._timeout_s))})
-            except EngineError as error:
-                if error.code == NOT_ENOUGH_SPACE:
-                    raise OutOfSpace(
-                        f"no space is left for {batch.target.name}",
-                        where=batch.feed,
-                        did="the batch stays staged",
-                        do="free some space, then start again",
-                    ) from error
-                raise
 
     def settle(self, batch: Batch) -> None:
         """An insert whose caller gave up lives on inside this process: wait for it, here and in the server's own list."""
@@ -79,7 +75,7 @@ class EmbeddedDriver:
         listed = (
             f"SELECT count() AS n FROM system.processes WHERE position(query, {literal(batch.id)}) > 0 AND query_kind = 'Insert'"
         )
-        while settled and self._engine.rows(listed)[0]["n"]:
+        while settled and self.rows(listed)[0]["n"]:
             settled = time.monotonic() < until
             time.sleep(0.02)
         if not settled:
