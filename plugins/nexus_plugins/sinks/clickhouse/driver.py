@@ -9,7 +9,7 @@ from nexus_engine.contract.sink import Batch, Target
 
 
 class Driver(Protocol):
-    """Thread-safe. Raises ``EngineError`` for whatever ClickHouse refuses."""
+    """Thread-safe. Raises what ``faults.fault`` makes of ClickHouse's errors: RetryLater, StopFeed, OutOfSpace."""
 
     def run(self, statement: str) -> None: ...
 
