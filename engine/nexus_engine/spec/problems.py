@@ -14,7 +14,7 @@ _SECRET = re.compile(
     r"""(?i)((?:api[_-]?key|apikey|token|secret|passw(?:or)?d|authorization|bearer|credential)[\w-]*["']?\s*:\s*)"""
     r"""(?!["']?\{\{)("[^"]*"?|'[^']*'?|[^\s,}{][^,}]*)"""
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _LONGEST_LINE = 160
 
 
@@ -37,7 +37,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 def mask_secrets(line: str) -> str:
     """A line of a file as it may be shown: what follows a key that sounds secret is masked, templates are kept."""
-    return _CONTROL.sub("\ufffd", _SECRET.sub(r"\1***", line))
+    return printable(_SECRET.sub(r"\1***", line))
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a log line: characters that control either are replaced."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def shown_line(text: str, line: int) -> str:
@@ -84,4 +89,4 @@ def path_text(path: Sequence[str | int]) -> str:
             plain = step and not any(char in '.["' for char in step)
             name = step if plain else '"' + step.replace('"', "'") + '"'
             text += f".{name}" if text else name
-    return text
+    return printable(text)

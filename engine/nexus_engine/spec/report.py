@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nexus_engine.spec.problems import Problem, path_text, shown_line
+from nexus_engine.spec.problems import Problem, path_text, printable, shown_line
 from nexus_engine.spec.tree import Node, Path, find
 
 MAX_PROBLEMS = 1000
@@ -56,7 +56,8 @@ class Report:
             if entry is not None:
                 line, col = entry.line, entry.col
         problem = Problem(
-            file=self.file, line=line, col=col, path=path_text(path), code=code, message=message, suggestion=suggestion,
+            file=self.file, line=line, col=col, path=path_text(path), code=code, message=printable(message),
+            suggestion=printable(suggestion),
             source_line=shown_line(self.text, line),
         )  # fmt: skip
         self._found.append((path, problem))

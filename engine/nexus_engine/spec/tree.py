@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from nexus_engine.spec.problems import Problem, path_text, shown_line
+from nexus_engine.spec.problems import Problem, path_text, printable, shown_line
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 50
@@ -113,7 +113,7 @@ class _Builder:
             message = "tags (`!name`) are not read here: the key decides the type"
             raise _Refused("yaml-tag", message, line, col, "remove the tag")
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(event.value, plain=event.style is None, line=line, col=col)
+            return Scalar(event.value, plain=not event.style, line=line, col=col)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(Listing(flow=bool(event.flow_style), line=line, col=col), path, depth)
         return self._mapping(Mapping(flow=bool(event.flow_style), line=line, col=col), path, depth)
@@ -139,7 +139,7 @@ class _Builder:
                 message = f"`{key[:60]}` is given twice; the first is on line {first.line}"
                 self.noted.append(((*path, key), _Refused("yaml-duplicate", message, line, col, "remove one of them")))
                 continue
-            node.entries[key] = Entry(value, plain=event.style is None, line=line, col=col)
+            node.entries[key] = Entry(value, plain=not event.style, line=line, col=col)
         if node.flow:
             self._mend_mapping(node, path)
         return node
@@ -153,9 +153,9 @@ class _Builder:
             raise _Refused("yaml-key", "a key must be text", line, col)
         if event.tag is not None or event.anchor is not None:
             raise _Refused("yaml-tag", "tags and anchors are not read here", line, col, "remove it")
-        if event.style is None and event.value == "<<":
+        if not event.style and event.value == "<<":
             raise _Refused("yaml-alias", "merge keys (`<<`) are not read here", line, col, "write the keys out")
-        if event.style is None and event.value == "":
+        if not event.style and event.value == "":
             raise _Refused("yaml-key", "a key is missing before this colon", line, col)
         return str(event.value)
 
@@ -257,7 +257,7 @@ def parse(text: str, file: str) -> tuple[Node | None, list[tuple[Path, Problem]]
 
 def _problem(refused: _Refused, path: Path, text: str, file: str) -> Problem:
     return Problem(
-        file=file, line=refused.line, col=refused.col, path=path_text(path), code=refused.code, message=refused.message,
+        file=file, line=refused.line, col=refused.col, path=path_text(path), code=refused.code, message=printable(refused.message),
         suggestion=refused.suggestion, source_line=shown_line(text, refused.line),
     )  # fmt: skip
 
