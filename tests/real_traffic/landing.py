@@ -25,7 +25,9 @@ class Landing:
     plans: dict[str, Plan]
 
     def run(self, feed: str) -> RunReport:
-        return self.session.run(self.plans[feed])
+        report = self.session.run(self.plans[feed])
+        assert report.closes(), report
+        return report
 
     def rows(self, feed: str, *, latest: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """The feed's table without the run's own columns; decimals as text. ``latest``: the last landed row of each key."""

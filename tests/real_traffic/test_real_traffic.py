@@ -73,7 +73,7 @@ def test_fred_error_answer(tmp_path: Path) -> None:
         with landing(tmp_path, NOW) as landed:
             report = landed.run("fred_daily")
             assert (report.status, report.landed) == ("failed", 0)
-            assert "Variable api_key is not set" in report.to_json()
+            assert "Variable api_key is not set" in str(report.to_json())
             assert landed.session.store.positions("fred_daily") == {}
 
 
@@ -123,7 +123,7 @@ def test_world_bank_error_in_200(tmp_path: Path) -> None:
         with landing(tmp_path, NOW) as landed:
             report = landed.run("world_bank_m2")
             assert (report.status, report.read) == ("failed", 0)
-            assert "The provided parameter value is not valid" in report.to_json()
+            assert "The provided parameter value is not valid" in str(report.to_json())
 
 
 METRICS = "[distribution/exchange_net_position_change, addresses/active_count, indicators/sopr, market/mvrv]"
@@ -187,7 +187,7 @@ def test_sec_unknown_company(tmp_path: Path) -> None:
         with landing(tmp_path, NOW) as landed:
             report = landed.run("sec_submissions")
             assert (report.status, report.read) == ("failed", 0)
-            assert "NoSuchKey" in report.to_json()
+            assert "NoSuchKey" in str(report.to_json())
 
 
 HISTORY = """
