@@ -1,7 +1,6 @@
-"""Write the generated blocks of README.md, docs/ and the plugins' READMEs from the code; ``--check``: only say which are stale.
+"""Write the generated blocks of README.md, docs/ and the plugins' READMEs from the code; ``--check``: only say which are stale."""
 
-    python docs/generate.py [--check]
-"""
+# ruff: noqa: INP001  a script, not a package
 
 from __future__ import annotations
 
@@ -105,8 +104,8 @@ def _limits() -> str:
                 lines.append(f"| {name} | {default or '`60s`'} | {description} | {where} |")
     from nexus_engine.service.query_guard import LIMITS
 
-    for name in ("max_result_rows", "max_result_bytes", "max_memory_usage", "max_execution_time"):
-        lines.append(f"| `{name}` | `{LIMITS[name]}` | ClickHouse setting of `nexus-engine query` | fixed |")
+    names = ("max_result_rows", "max_result_bytes", "max_memory_usage", "max_execution_time")
+    lines += [f"| `{name}` | `{LIMITS[name]}` | ClickHouse setting of `nexus-engine query` | fixed |" for name in names]
     return "\n".join(lines)
 
 
@@ -152,7 +151,7 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = write_or_check(pages(), makers(build_registry()), check=check)
     for path in stale:
-        print(f"{path.relative_to(ROOT)}: {'stale; run `make docs`' if check else 'written'}")
+        print(f"{path.relative_to(ROOT)}: {'stale; run `make docs`' if check else 'written'}")  # noqa: T201  a script's answer
     return 1 if check and stale else 0
 
 
