@@ -66,15 +66,16 @@ class Stage:
     size_bytes: int = 0
     _file: BinaryIO | None = None
     _keys: list[bytes] = field(default_factory=list)
+    _index: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def unit(self, partition: Partition, window: Window, ticket: object) -> int:
-        """The index of this window in the batch, made on first use."""
-        for index, known in enumerate(self.units):
-            if known.ticket is ticket:
-                return index
-        self.units.append(StagedUnit(partition, window, ticket))
-        self._keys.append(line_keys(partition, window))
-        return len(self.units) - 1
+        """The index of this window in the batch, made on first use. ``ticket`` is known by identity; a tuple, by its parts'."""
+        handle = tuple(map(id, ticket)) if isinstance(ticket, tuple) else (id(ticket),)
+        if handle not in self._index:
+            self._index[handle] = len(self.units)
+            self.units.append(StagedUnit(partition, window, ticket))
+            self._keys.append(line_keys(partition, window))
+        return self._index[handle]
 
     def add(self, unit: int, payload: Payload) -> None:
         """Append a payload; one without records keeps its place in the order and writes no line."""
