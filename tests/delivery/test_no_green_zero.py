@@ -76,7 +76,7 @@ def cases():
                 yield pytest.param(shape, fault, at, id=f"{shape}-{fault}-{at}")
 
 
-@pytest.mark.parametrize(("shape", "fault", "at"), cases())
+@pytest.mark.parametrize(("shape", "fault", "at"), list(cases()))
 def test_no_green_zero(tmp_path, shape, fault, at):
     records, good, absent, form, leaf = SHAPES[shape]
 
@@ -117,4 +117,4 @@ def test_no_green_zero(tmp_path, shape, fault, at):
     message = report.error.what
     assert f"page {at}" in message
     assert f"{server.url}/data" in message
-    assert body(at)[:40].split('"')[0][:10] in message or repr(body(at)[:20])[1:15] in message
+    assert f"the body begins: {body(at)[:200]!r}" in message
