@@ -6,6 +6,7 @@ that type (an error answer of another shape) is decoded whole and looked at slow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,13 @@ from msgspec import UNSET, Raw
 from nexus_engine.contract.records import Records, parse_path
 
 Path = tuple[str | int, ...]
+
+
+_SURROGATE = re.compile(rb"\\\\(?:\\\\|u[dD][89a-fA-F][0-9a-fA-F]{2})")
+
+
+def _replaced(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0] == b"\\\\" else b"\\ufffd"
 
 
 class NotJson(Exception):
@@ -89,16 +97,24 @@ class Envelope:
             NotJson
         """
         try:
-            try:
-                tree = self._decoder.decode(body)
-            except msgspec.ValidationError:
-                tree = msgspec.json.decode(body, type=Raw)
+            tree = self._tree(body)
             found = {path: _decoded(_walk(tree, path)) for path in self._values}
             return _walk(tree, self._path), found
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise NotJson(str(error)) from None
         except RecursionError:
             raise NotJson("JSON is nested too deeply") from None
+
+    def _tree(self, body: bytes) -> Any:
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError:
+            return msgspec.json.decode(body, type=Raw)
+        except msgspec.DecodeError:
+            plain = _SURROGATE.sub(_replaced, body)  # half a surrogate pair in a text: bad, but the record's own affair
+            if plain == body:
+                raise
+            return self._tree(plain)
 
     def records(self, at: Any, values: dict[Path, Any]) -> Found:
         """Count the records and check their container.
@@ -204,8 +220,7 @@ def _walk(value: Any, path: Path) -> Any:
         if isinstance(value, Raw):
             value = _below(value, step)
         elif isinstance(value, msgspec.Struct):
-            names = {info.encode_name: info.name for info in msgspec.structs.fields(value)}
-            value = getattr(value, names[str(step)])
+            value = getattr(value, value.__struct_fields__[value.__struct_encode_fields__.index(str(step))])
         elif isinstance(value, list) and isinstance(step, int):
             value = value[step] if step < len(value) else UNSET
         else:

@@ -1,0 +1,223 @@
+"""Paging of every kind: the requests made, the positions given, resume from each of them, and shifts noticed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from nexus_engine.contract.records import Records
+from nexus_engine.errors import PageError, StopFeed
+from raw_server import RawServer, answer
+from source_bench import Feed
+
+ROWS = [{"id": n} for n in range(25)]
+
+
+class Api:
+    """Offset, page-number and next-link paging over ``rows``."""
+
+    def __init__(self, rows, cap=100):
+        self.rows = list(rows)
+        self.cap = cap
+
+    def __call__(self, request):
+        query = request.query
+        size = min(int(query.get("limit", 10)), self.cap)
+        start = int(query.get("offset", 0)) if "offset" in query else (int(query.get("page", 1)) - 1) * size
+        rows = self.rows[start : start + size]
+        body = {"rows": rows, "count": len(self.rows), "pages": -(-len(self.rows) // size), "next": None}
+        if start + size < len(self.rows):
+            body["next"] = self.link(request, start // size + 2)
+        return answer(body)
+
+    def link(self, request, page):
+        style = request.path.strip("/")
+        return {
+            "absolute": f"http://{request.headers['host']}/absolute?page={page}",
+            "relative": f"/relative?page={page}",
+            "fragment": f"&page={page}",
+            "query": f"?page={page}",
+        }.get(style)
+
+
+OFFSET = {"offset": "offset", "limit": {"param": "limit", "size": "10"}, "total": "count"}
+PAGES = {
+    "offset, total": ("x", OFFSET),
+    "offset, no total": ("x", {"offset": "offset", "limit": {"param": "limit", "size": "10"}}),
+    "page, pages": ("x", {"page": "page", "limit": {"param": "limit", "size": "10"}, "pages": "pages"}),
+    "page, total": ("x", {"page": "page", "limit": {"param": "limit", "size": "10"}, "total": "count"}),
+    "page, neither": ("x", {"page": "page", "limit": {"param": "limit", "size": "10"}}),
+    "absolute link": ("absolute", {"next": "next"}),
+    "relative link": ("relative", {"next": "next"}),
+    "fragment link": ("fragment", {"next": "next", "total": "count"}),
+    "query link": ("query", {"next": "next"}),
+}
+
+
+def feed(server, path, paginate, **options):
+    return Feed({"endpoint": f"{server.url}/{path}", "params": {"keep": "1"}, "paginate": paginate, **options}, "rows")
+
+
+def rows_of(payloads):
+    return [row for payload in payloads if payload.body for row in json.loads(payload.body)["rows"]]
+
+
+@pytest.mark.parametrize(("path", "paginate"), PAGES.values(), ids=list(PAGES))
+def test_every_record_once_and_resume_from_every_position(path, paginate):
+    with RawServer(Api(ROWS)) as server:
+        whole = feed(server, path, paginate).read()
+        assert rows_of(whole) == ROWS
+        assert [payload.page for payload in whole] == list(range(1, len(whole) + 1))
+        assert [payload.last for payload in whole] == [False] * (len(whole) - 1) + [True]
+        for number, payload in enumerate(whole[:-1], 1):
+            position = json.loads(json.dumps(payload.position))
+            rest = feed(server, path, paginate).read(position)
+            assert rows_of(rest) == ROWS[number * 10 :]
+            assert [item.page for item in rest][0] == number + 1
+
+
+def test_requests_of_offset_paging():
+    with RawServer(Api(ROWS)) as server:
+        read = feed(server, "x", OFFSET).read()
+        assert [request.target for request in server.requests] == [f"/x?keep=1&offset={n}&limit=10" for n in (0, 10, 20)]
+        assert [payload.total for payload in read] == [25, 25, 25]
+
+
+def test_a_server_that_caps_the_page_size_loses_nothing():
+    with RawServer(Api(ROWS, cap=7)) as server:
+        assert rows_of(feed(server, "x", OFFSET).read()) == ROWS
+        assert [request.query["offset"] for request in server.requests] == ["0", "7", "14", "21"]
+
+
+def test_a_numbering_may_start_at_zero():
+    def script(request):
+        return answer({"rows": ROWS[int(request.query["page"]) * 10 :][:10]})
+
+    with RawServer(script) as server:
+        assert rows_of(feed(server, "x", {"page": "page", "start": "0"}).read()) == ROWS
+        assert [request.query["page"] for request in server.requests] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("paginate", [OFFSET, PAGES["page, pages"][1]])
+def test_shifted_pages_start_the_window_again(paginate):
+    api = Api(ROWS)
+    with RawServer(api) as server:
+        position = feed(server, "x", paginate).read()[0].position
+        api.rows = [{"id": "new"}, *ROWS]
+        again = feed(server, "x", paginate)
+        assert rows_of(again.read(position)) == api.rows
+        assert again.host.logged[0][0].startswith("the pages have shifted")
+
+
+def test_an_expired_link_starts_the_window_again():
+    expired = []
+
+    def script(request):
+        if expired and request.query.get("page") == "2":
+            return answer({"error": "expired"}, 410)
+        if expired and request.query.get("page"):
+            return Api(ROWS[:5])(request)
+        return Api(ROWS if not expired else ROWS[:5])(request)
+
+    with RawServer(script) as server:
+        position = feed(server, "relative", {"next": "next"}).read()[0].position
+        expired.append(1)
+        assert rows_of(feed(server, "relative", {"next": "next"}).read(position)) == ROWS[:5]
+
+
+def test_a_position_holds_no_secret_and_works():
+    def script(request):
+        assert request.query["api_key"] == "S3CRET/position"
+        page = int(request.query.get("page", 1))
+        link = f"/x?api_key=S3CRET%2Fposition&page={page + 1}" if page < 3 else ""
+        return answer({"rows": [{"id": page}], "next": link})
+
+    with RawServer(script) as server:
+        options = {"endpoint": f"{server.url}/x", "params": {"api_key": "S3CRET/position"}, "paginate": {"next": "next"}}
+        whole = Feed(options, "rows", secret="S3CRET/position").read()
+        assert len(whole) == 3
+        assert "S3CRET" not in json.dumps([payload.position for payload in whole]) + "".join(payload.url for payload in whole)
+        rest = Feed(options, "rows", secret="S3CRET/position").read(whole[0].position)
+        assert rows_of(rest) == [{"id": 2}, {"id": 3}]
+
+
+def test_a_link_to_another_origin_is_refused_and_the_page_before_is_kept():
+    with RawServer(lambda _: answer({"rows": []})) as other:
+        link = f"{other.url}/steal"
+        with RawServer(lambda _: answer({"rows": ROWS[:3], "next": link})) as server:
+            reading = feed(server, "x", {"next": "next"})
+            with pytest.raises(StopFeed, match="another origin"):
+                reading.read()
+            assert len(reading.got) == 1
+        assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("paginate", "script", "says"),
+    [
+        (OFFSET, lambda r: answer({"rows": ROWS[:10], "count": 25}), "same records as the page before"),
+        ({"page": "page"}, lambda r: answer({"rows": ROWS[:10]}), "same records as the page before"),
+        ({"next": "next"}, lambda r: answer({"rows": [{"id": r.target}], "next": "/x?keep=1"}), "was read before"),
+        ({"next": "next"}, lambda r: answer({"rows": [{"id": r.target}], "next": "/a" if r.path == "/b" else "/b"}), "was read before"),
+        ({"next": "next"}, lambda r: answer({"rows": ROWS[:2], "next": {"href": "x"}}), "is no text"),
+        (OFFSET, lambda r: answer({"rows": ROWS[:10]}), "`count`, which paging needs, is absent"),
+        (OFFSET, lambda r: answer({"rows": ROWS[:10], "count": "many"}), "is not a count"),
+        (OFFSET, lambda r: Api(ROWS)(r) if r.query["offset"] == "0" else answer({"rows": [], "count": 25}), "after 10 of 25 records"),
+        ({"next": "next", "total": "count"}, lambda r: answer({"rows": ROWS[:2], "count": 7}), "after 2 of 7 records"),
+        ({"page": "page", "pages": "pages"}, lambda r: answer({"rows": ROWS[:2] if r.query["page"] == "1" else [], "pages": 3}), "page 2 of 3 is empty"),
+        ({"page": "page", "max_pages": "3"}, lambda r: answer({"rows": [{"id": r.target}]}), "more than 3 pages"),
+    ],
+)  # fmt: skip
+def test_paging_that_cannot_be_right_stops_the_feed(paginate, script, says):
+    with RawServer(script) as server, pytest.raises(PageError, match=says) as caught:
+        feed(server, "x", paginate).read()
+    assert f"page {caught.value.page} of http" in caught.value.what
+
+
+def test_an_empty_window():
+    with RawServer(lambda _: answer({"rows": [], "count": 0})) as server:
+        read = feed(server, "x", OFFSET).read()
+        assert [(payload.body, payload.last, payload.position) for payload in read] == [(b"", True, {})]
+
+
+def test_stopping_ends_at_a_page_boundary():
+    with RawServer(Api(ROWS)) as server:
+        reading = feed(server, "x", OFFSET)
+        reading.stop.set()
+        assert [payload.last for payload in reading.read()] == [False]
+        assert len(server.requests) == 1
+
+
+def test_requests_carry_what_the_options_say():
+    with RawServer(lambda _: answer([])) as server:
+        Feed({
+            "base_url": f"{server.url}/v1/", "path": "/a b/c", "params": {"r": ["1", "2"], "none": None, "page[size]": "é&"},
+            "headers": {"User-Agent": "Company admin@company.com"}, "auth": {"header": {"X-Api-Key": "k"}},
+        }, Records(path=".")).read()  # fmt: skip
+        request = server.requests[0]
+        assert request.target == "/v1/a%20b/c?r=1&r=2&page%5Bsize%5D=%C3%A9%26"
+        assert request.headers["user-agent"] == "Company admin@company.com"
+        assert request.headers["x-api-key"] == "k"
+        assert request.headers["accept-encoding"] == "gzip, deflate"
+
+
+def test_a_json_body_is_posted():
+    with RawServer(lambda _: answer([{"a": 1}])) as server:
+        Feed({"endpoint": server.url, "method": "POST", "json": {"q": [1, None]}}).read()
+        request = server.requests[0]
+        assert (request.method, json.loads(request.body), request.headers["content-type"]) == ("POST", {"q": [1, None]}, "application/json")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"paginate": {}}, {"paginate": {"page": "p", "offset": "o"}}, {"paginate": {"offset": "o", "pages": "p"}}, {"errors": [{}]},
+     {"errors": [{"equals": "x", "status": "200"}]}, {"errors": [{"path": "a", "matches": "("}]}, {"endpoint": "http://x", "path": "y"}],
+)  # fmt: skip
+def test_options_that_contradict_themselves(options):
+    with pytest.raises(ValueError):
+        Feed(options)
+
+
+def test_an_endpoint_is_needed():
+    with pytest.raises(StopFeed, match="needs `endpoint`"):
+        Feed({}).read()
