@@ -19,7 +19,7 @@ from nexus_engine.contract.records import Records, parse_path
 Path = tuple[str | int, ...]
 
 
-_SURROGATE = re.compile(rb"\\\\(?:\\\\|u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_SURROGATE = re.compile(rb"\\(?:\\|u[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 
 def _replaced(match: re.Match[bytes]) -> bytes:
