@@ -20,7 +20,7 @@ def run_feed(root: Path, feed: str, *, profile: bool) -> dict[str, Any]:
     from nexus_engine.compile.feeds import load_feeds
     from nexus_engine.contract.registry import build_registry
     from nexus_engine.deliver.session import Session
-    from nexus_engine.project import Project
+    from nexus_engine.project.project import Project
     from steps import Sampler
 
     registry = build_registry(["bench_source"])

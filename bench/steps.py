@@ -56,7 +56,8 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, name="sampler")
 
     def __enter__(self) -> Sampler:
-        self._last: dict[int, float] = {}
+        clocks = ((t.ident, time.pthread_getcpuclockid(t.ident)) for t in threading.enumerate() if t.ident is not None)
+        self._last = {ident: time.clock_gettime(clock) for ident, clock in clocks}
         self._last_process = time.process_time()
         self._thread.start()
         return self
