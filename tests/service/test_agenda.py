@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime
 
-from nexus_engine.compile.plan import Plan, SchedulePlan, SourcePlan
-from nexus_engine.compile.query import Query
-from nexus_engine.contract.sink import Target
+import pytest
+from nexus_engine.compile.plan import SchedulePlan
 from nexus_engine.service.agenda import Agenda
 
 
@@ -12,15 +11,12 @@ def utc(text):
     return datetime.fromisoformat(f"2026-05-{text}").replace(tzinfo=UTC)
 
 
-def plans(**schedules):
-    target = Target(sink="clickhouse", database="db", table="t", columns=())
-    return {
-        name: Plan(
-            feed=name, spec_file=name, spec_hash="", position_hash="", source=SourcePlan(plugin="http"),
-            query=Query(select="", columns=()), target=target, schedule=schedule, enabled=name != "off",
-        )
-        for name, schedule in schedules.items()
-    }
+@pytest.fixture
+def plans(make_plan):
+    def make(**schedules):
+        return {name: make_plan(name, schedule=schedule, enabled=name != "off") for name, schedule in schedules.items()}
+
+    return make
 
 
 NINE, TEN = SchedulePlan(cron="0 9 * * *"), SchedulePlan(cron="0 10 * * *")
@@ -31,7 +27,7 @@ def due(agenda, now):
     return [(job.feed, job.trigger) for job in agenda.due(utc(now))]
 
 
-def test_due_in_order_and_not_while_it_runs():
+def test_due_in_order_and_not_while_it_runs(plans):
     agenda = Agenda()
     agenda.take(plans(a=NINE, b=QUARTER), {"b": utc("05T08:45")}, utc("05T08:00"))
     assert due(agenda, "05T08:00") == []
@@ -45,7 +41,7 @@ def test_due_in_order_and_not_while_it_runs():
     assert due(agenda, "05T09:45") == [("b", "schedule")]
 
 
-def test_a_process_that_slept_runs_once():
+def test_a_process_that_slept_runs_once(plans):
     agenda = Agenda()
     agenda.take(plans(b=QUARTER), {"b": utc("05T09:00")}, utc("05T08:50"))
     [job] = agenda.due(utc("05T21:07"))
@@ -54,7 +50,7 @@ def test_a_process_that_slept_runs_once():
     assert agenda.finished(job, utc("05T21:08")) == utc("05T21:15")
 
 
-def test_not_scheduled():
+def test_not_scheduled(plans):
     agenda = Agenda()
     wrong = agenda.take(
         plans(off=NINE, none=None, stream=SchedulePlan(stream=True), never=SchedulePlan(cron="0 0 31 2 *")), {}, utc("05T08:00")
@@ -63,14 +59,14 @@ def test_not_scheduled():
     assert agenda.next_runs() == {}
 
 
-def test_a_changed_schedule_is_worked_out_anew_and_the_others_stay():
+def test_a_changed_schedule_is_worked_out_anew_and_the_others_stay(plans):
     agenda = Agenda()
     agenda.take(plans(a=NINE, b=QUARTER), {"b": utc("05T08:10")}, utc("05T08:00"))
     agenda.take(plans(a=TEN, b=QUARTER), {}, utc("05T08:05"))
     assert agenda.next_runs() == {"a": utc("05T10:00"), "b": utc("05T08:10")}
 
 
-def test_changed_while_it_runs():
+def test_changed_while_it_runs(plans):
     agenda = Agenda()
     agenda.take(plans(a=NINE), {}, utc("05T08:00"))
     [job] = agenda.due(utc("05T09:00"))
@@ -81,7 +77,7 @@ def test_changed_while_it_runs():
     assert due(agenda, "05T09:06") == [("a", "schedule")]
 
 
-def test_removed_while_it_runs():
+def test_removed_while_it_runs(plans):
     agenda = Agenda()
     agenda.take(plans(a=NINE), {}, utc("05T08:00"))
     [job] = agenda.due(utc("05T09:00"))

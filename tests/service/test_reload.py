@@ -5,9 +5,6 @@ import os
 import msgspec
 import pytest
 
-from nexus_engine.compile.plan import Plan, SourcePlan
-from nexus_engine.compile.query import Query
-from nexus_engine.contract.sink import Target
 from nexus_engine.service.reload import Feeds, Watcher
 from nexus_engine.spec.problems import Problem
 
@@ -84,12 +81,13 @@ def test_deleted(root):
     assert polls(watcher) == [[], ["a.yaml"], []]
 
 
-def plan(root, name, *, position_hash="", spec_hash="1", table="t"):
-    target = Target(sink="clickhouse", database="db", table=table, columns=())
-    return Plan(
-        feed=name, spec_file=str(root / "sources.d" / f"{name}.yaml"), spec_hash=spec_hash, position_hash=position_hash or f"h-{name}",
-        source=SourcePlan(plugin="http"), query=Query(select="", columns=()), target=target,
-    )
+@pytest.fixture
+def plan(make_plan):
+    def make(root, name, *, position_hash="", spec_hash="1", table="t"):
+        file = str(root / "sources.d" / f"{name}.yaml")
+        return make_plan(name, spec_file=file, spec_hash=spec_hash, position_hash=position_hash or f"h-{name}", table=table)
+
+    return make
 
 
 def problem(root, name, message="unknown key"):
@@ -101,13 +99,13 @@ def changes(events):
 
 
 @pytest.fixture
-def feeds(root):
+def feeds(root, plan):
     made = Feeds()
     made.take({"a": plan(root, "a")}, [])
     return made
 
 
-def test_added_changed_removed(root, feeds):
+def test_added_changed_removed(root, feeds, plan):
     assert changes(feeds.take({"a": plan(root, "a"), "b": plan(root, "b")}, [])) == [("added", "b")]
     changed = plan(root, "a", spec_hash="2")
     assert changes(feeds.take({"a": changed, "b": plan(root, "b")}, [])) == [("changed", "a")]
@@ -117,7 +115,7 @@ def test_added_changed_removed(root, feeds):
     assert list(feeds.plans) == ["b"]
 
 
-def test_a_broken_file_is_told_once_and_its_old_plan_stays(root, feeds):
+def test_a_broken_file_is_told_once_and_its_old_plan_stays(root, feeds, plan):
     [event] = feeds.take({}, [problem(root, "a")])
     assert (event.change, event.feed) == ("broken", "a")
     assert "a.yaml:3:1" in event.message
@@ -129,19 +127,19 @@ def test_a_broken_file_is_told_once_and_its_old_plan_stays(root, feeds):
     assert changes(feeds.take({}, [problem(root, "a")])) == [("broken", "a")]
 
 
-def test_a_new_file_that_is_broken_has_no_plan(root, feeds):
+def test_a_new_file_that_is_broken_has_no_plan(root, feeds, plan):
     [event] = feeds.take({"a": plan(root, "a")}, [problem(root, "b")])
     assert "nothing of this file is in effect" in event.message
     assert list(feeds.plans) == ["a"]
 
 
-def test_a_broken_api_file_stops_no_feed(root, feeds):
+def test_a_broken_api_file_stops_no_feed(root, feeds, plan):
     broken = msgspec.structs.replace(problem(root, "x"), file=str(root / "apis.d" / "x.yaml"))
     assert changes(feeds.take({}, [broken])) == [("broken", "x")]
     assert list(feeds.plans) == ["a"]
 
 
-def test_a_renamed_feed_is_recognised(root, feeds):
+def test_a_renamed_feed_is_recognised(root, feeds, plan):
     (root / "sources.d" / "a.yaml").rename(root / "sources.d" / "z.yaml")
     [event] = feeds.take({"z": plan(root, "z", position_hash="h-a")}, [])
     assert (event.change, event.feed) == ("renamed", "z")
@@ -149,6 +147,6 @@ def test_a_renamed_feed_is_recognised(root, feeds):
 
 
 @pytest.mark.parametrize("other", [{"position_hash": "h-other"}, {"position_hash": "h-a", "table": "u"}])
-def test_another_source_or_table_is_another_feed(root, feeds, other):
+def test_another_source_or_table_is_another_feed(root, feeds, plan, other):
     (root / "sources.d" / "a.yaml").unlink()
     assert changes(feeds.take({"z": plan(root, "z", **other)}, [])) == [("added", "z"), ("removed", "a")]

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -132,10 +132,14 @@ def _plugins(context: Context) -> Iterator[Finding]:
 
 
 def _feeds(context: Context) -> Iterator[Finding]:
+    from nexus_engine.compile.feeds import unset_secrets
+    from nexus_engine.project.secrets import Secrets
+
     loaded = context.loaded
     yield Finding("failed" if loaded.invalid else "ok", "feeds", f"{len(loaded.plans)} sound, {len(loaded.invalid)} problems in files")
     unset = sorted({name for names in loaded.unset.values() for name in names})
-    known = sorted({secret.name for secret in context.project.secrets.known()} - set(unset))
+    none_set = replace(context.project, secrets=Secrets({}, {}))
+    known = sorted({name for spec in loaded.specs.values() for name in unset_secrets(spec, none_set)} - set(unset))
     for name in known:
         yield Finding("ok", "secret", f"{name} is set")
     for name in unset:

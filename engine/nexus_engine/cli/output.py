@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +36,9 @@ class Output:
 
     def json(self, data: Any) -> None:
         """The whole answer for programs: one JSON document on one line."""
-        import msgspec
+        from nexus_engine.service.wire import encode
 
-        text = msgspec.json.encode(data, enc_hook=str).decode()
-        click.echo(self.redact(text))
+        click.echo(self.redact(encode(data).decode()), nl=False)
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         """Rows for people: numbers to the right, wide texts cut."""
@@ -68,5 +68,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.15g}"
+    if isinstance(value, (list, dict)):
+        value = json.dumps(value, ensure_ascii=False)
     text = " ".join(str(value).split())
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nexus_engine.project.project import Project
     from nexus_engine.service.owner import Owner
 
+DRAIN_S = 10.0
 Tell = Callable[[Event], None]
 
 
@@ -65,6 +67,7 @@ def owning(
             yield owner
         finally:
             owner.stop.set()
+            owner.wait_idle(DRAIN_S)
             server.close()
 
 
@@ -100,7 +103,9 @@ def waited(work: Callable[[], Any], stop: threading.Event, told: Callable[[str],
             thread.join(0.2)
         if asked.asked.is_set():
             stop.set()
-            thread.join()
+            thread.join(DRAIN_S)
+            if thread.is_alive():
+                os._exit(0)  # it cannot be ended otherwise; every point is safe to be killed at
     if failure:
         raise failure[0]
     return result[0]

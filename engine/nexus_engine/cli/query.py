@@ -25,34 +25,29 @@ def command(context: Context, sql: str | None, form: str, max_rows: int) -> None
     text = sql if sql is not None else sys.stdin.read()
     if context.out.as_json:
         form = "json"
-    data: Any = ask(context, "query", {"sql": text, "max_rows": max_rows})
+    found: Any = ask(context, "query", {"sql": text, "max_rows": max_rows, "arrow": form == "arrow"})
     if form == "arrow":
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(found)
         sys.stdout.buffer.flush()
         return
-    rows, columns = _rows(data)
+    rows: list[dict[str, Any]] = found
     if form == "json":
         context.out.json(rows)
     elif form == "csv":
-        _csv(context, rows, columns)
+        _csv(context, rows)
     else:
-        context.out.table(rows, columns)
+        if rows:
+            context.out.table(rows)
         context.out.note(f"{len(rows)} row{'s' if len(rows) != 1 else ''}")
 
 
-def _rows(data: bytes) -> tuple[list[dict[str, Any]], list[str]]:
-    import pyarrow as pa
-
-    table = pa.ipc.open_stream(data).read_all()
-    return table.to_pylist(), list(table.column_names)
-
-
-def _csv(context: Context, rows: list[dict[str, Any]], columns: list[str]) -> None:
+def _csv(context: Context, rows: list[dict[str, Any]]) -> None:
     import csv
     import io
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([["" if row[name] is None else row[name] for name in columns] for row in rows])
+    if rows:
+        writer.writerow(rows[0])
+    writer.writerows([["" if value is None else value for value in row.values()] for row in rows])
     click.echo(context.out.redact(text.getvalue()), nl=False)

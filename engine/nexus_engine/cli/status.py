@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from nexus_engine.state.store import Store
 
 OVERDUE = timedelta(minutes=5)
+FACTS = (
+    "last_run", "last_status", "last_started", "last_finished", "last_error", "rows", "next_run", "partitions", "position", "lag_s", "refused", "staged",
+)
 COLUMNS = ("feed", "state", "last run", "ended", "rows", "next run", "position", "lag", "refused", "staged")
 
 
@@ -39,6 +43,7 @@ def command(context: Context) -> None:
     ]
     broken = sorted({problem.file for problem in loaded.invalid})
     pid = owner_pid(context.project.data_dir / "nexus.lock")
+    rows += [_broken(Path(file).stem) for file in broken if Path(file).parent.name == "sources.d"]
     bad = [row["feed"] for row in rows if row["state"] in ("failed", "stale")]
     if context.out.as_json:
         context.out.json({"owner": pid, "feeds": rows, "broken": broken, "exit_code": FAILED if bad or broken else 0})
@@ -50,6 +55,11 @@ def command(context: Context) -> None:
             context.out.note(f"broken: {file} (see nexus-engine validate-config)")
     if bad or broken:
         raise Exit(FAILED)
+
+
+def _broken(name: str) -> dict[str, Any]:
+    """A file that has no plan. A running engine may still hold the one it had before."""
+    return {**dict.fromkeys(FACTS), "feed": name, "state": "broken"}
 
 
 def feed_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:

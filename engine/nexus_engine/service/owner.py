@@ -1,13 +1,15 @@
 """What the owner of a data folder can be asked to do: by its own scheduler, by a command in its process, by the socket.
 
-Every verb takes plain JSON and returns plain JSON (``query``: an Arrow stream), so a command works the same whether it is
+Every verb takes plain JSON and returns plain JSON (or bytes: an Arrow stream), so a command works the same whether it is
 forwarded to a running engine or does the work itself.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import nexus_engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.deliver.report import RunReport
-from nexus_engine.errors import ConfigError, NexusError, PositionConflict, TableDiffers
-from nexus_engine.events import Event, FeedLoaded, Observers
+from nexus_engine.deliver.report import ErrorReport, RunReport
+from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine, TableDiffers
+from nexus_engine.events import Event, FeedLoaded, Observers, RunFinished
 from nexus_engine.service import state_verbs
-from nexus_engine.service.query_guard import LIMITS, check_query
+from nexus_engine.service.query_guard import LIMITS, query
 from nexus_engine.service.reload import Feeds, Watcher, rename_advice
 from nexus_engine.service.wire import event_to_json
 from nexus_engine.spec.problems import Problem
@@ -81,8 +83,10 @@ class Owner:
     def run_feed(self, feed: str, trigger: str) -> RunReport | None:
         """Run a feed once, never beside itself. None when it went away while it waited for its turn.
 
+        An old feed under a new name does not run before its positions are renamed; a run's failure is in its report.
+
         Raises:
-            PositionConflict: the feed is an old one under a new name, and its positions were not renamed.
+            StopEngine: the process must stop.
         """
         with self._guard:
             lock = self._locks.setdefault(feed, threading.Lock())
@@ -90,8 +94,24 @@ class Owner:
             plan = self.plans.get(feed)
             if plan is None or self.stop.is_set():
                 return None
-            self._refuse_renamed(plan)
-            return self.session.run(plan, trigger=trigger, stop=self.stop)
+            try:
+                self._refuse_renamed(plan)
+                return self.session.run(plan, trigger=trigger, stop=self.stop)
+            except StopEngine:
+                raise
+            except Exception as error:  # noqa: BLE001  a bug in one feed's run is not the others' end
+                return self._not_run(plan, trigger, error)
+
+    def wait_idle(self, wait_s: float) -> bool:
+        """After ``stop`` is set: wait until no feed runs. False when one still does after ``wait_s`` seconds."""
+        end = time.monotonic() + wait_s
+        with self._guard:
+            locks = list(self._locks.values())
+        for lock in locks:
+            if not lock.acquire(timeout=max(0.0, end - time.monotonic())):
+                return False
+            lock.release()
+        return True
 
     def reload(self, *, settled: bool = False) -> list[Event]:
         """Load changed files, if any and whole; what changed, as events. A broken file is an event, never an exception."""
@@ -147,10 +167,7 @@ class Owner:
         reports = []
         with told(self.session.observers, tell, feeds):
             for plan in plans:
-                try:
-                    report = self.run_feed(plan.feed, args.get("trigger", "socket"))
-                except PositionConflict as error:
-                    report = refused(plan.feed, error)
+                report = self.run_feed(plan.feed, args.get("trigger", "socket"))
                 if report is not None:
                     reports.append(report.to_json())
         return reports
@@ -172,8 +189,8 @@ class Owner:
             found.append(item)
         return found
 
-    def _query(self, args: dict[str, Any], tell: Tell) -> bytes:
-        return query(self.session, str(args["sql"]), int(args.get("max_rows", LIMITS["max_result_rows"])))
+    def _query(self, args: dict[str, Any], tell: Tell) -> Any:
+        return query(self.session.engine, str(args["sql"]), int(args.get("max_rows", LIMITS["max_result_rows"])), arrow=bool(args.get("arrow")))
 
     @contextmanager
     def _locked(self, feed: str) -> Iterator[None]:
@@ -188,6 +205,25 @@ class Owner:
             yield
         finally:
             lock.release()
+
+    def _not_run(self, plan: Plan, trigger: str, error: Exception) -> RunReport:
+        """The report, kept in the history, of a run that did not begin, or that ended in a bug."""
+        now = datetime.now(UTC)
+        report = RunReport(
+            run_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", feed=plan.feed, trigger=trigger, started_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            status="failed",
+        )
+        if isinstance(error, NexusError):
+            parts = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
+        else:
+            what = f"this is a bug: {type(error).__name__}: {self.session.reader.redactor.redact(str(error))}"
+            parts = ErrorReport(kind="Bug", what=what, where=f"feed {plan.feed}, {plan.spec_file}", did="the position is kept; other feeds go on")
+        report.errors.append(parts)
+        store = self.session.store
+        store.start_run(report.run_id, plan.feed, trigger, report.started_at)
+        store.finish_run(report.run_id, "failed", report.to_json())
+        self.session.observers.emit(RunFinished(plan.feed, report.run_id, "failed", 0, 0, 0, 0, 0, 0, 0.0, parts.what))
+        return report
 
     def _refuse_renamed(self, plan: Plan) -> None:
         store = self.session.store
@@ -210,31 +246,6 @@ def needs_restart(before: Project, after: Project) -> bool:
     return any(getattr(before, name) != getattr(after, name) for name in names)
 
 
-def query(session: Session, sql: str, max_rows: int) -> bytes:
-    """A reading query's result, as an Arrow stream.
-
-    Raises:
-        NexusError: the text is refused, or ClickHouse refused it.
-    """
-    import pyarrow as pa
-
-    from nexus_engine.clickhouse.engine import EngineError
-
-    text = check_query(sql)
-    try:
-        table = session.engine.arrow(text, settings={**LIMITS, "max_result_rows": max_rows})
-    except EngineError as error:
-        limits = {396: "add a LIMIT, or allow more with --max-rows", 159: "ask for less", 241: "ask for less"}
-        raise NexusError(
-            error.message.splitlines()[0], where=f"query (ClickHouse error {error.code})", do=limits.get(error.code, "")
-        ) from None
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
-
-
 @contextmanager
 def told(observers: Observers, tell: Tell, feeds: Iterable[str]) -> Iterator[None]:
     """Tell one caller of the events of these feeds, while it waits."""
@@ -249,12 +260,3 @@ def told(observers: Observers, tell: Tell, feeds: Iterable[str]) -> Iterator[Non
         yield
     finally:
         observers.remove(observer)
-
-
-def refused(feed: str, error: NexusError) -> RunReport:
-    """The report of a run that did not begin."""
-    from nexus_engine.deliver.report import ErrorReport
-
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    parts = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
-    return RunReport(run_id="", feed=feed, trigger="", started_at=now, status="failed", errors=[parts])

@@ -6,12 +6,14 @@ The engine itself adds ``readonly=1`` and limits (rows, bytes, memory, time). ``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexus_engine.errors import NexusError
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
+
+    from nexus_engine.clickhouse.engine import Engine
 
 BEGINNINGS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "("})
 
@@ -36,6 +38,45 @@ LIMITS: dict[str, str | int] = {
     "max_memory_usage": 2 * 10**9,
     "max_execution_time": 60,
 }
+
+
+TO_DO = {
+    396: "add a LIMIT, or allow more with --max-rows",
+    159: "ask for less: a query may take 60 s",
+    241: "ask for less: a query may take 2 GB of memory",
+    60: 'see: nexus-engine query "show tables from <database>"',
+    81: 'see: nexus-engine query "show databases"',
+}
+
+
+def query(engine: Engine, sql: str, max_rows: int, *, arrow: bool = False) -> Any:
+    """Run one reading statement: rows as dicts (integers exact, decimals as text), or an Arrow stream.
+
+    Raises:
+        NexusError: the text is refused, or ClickHouse refused it.
+    """
+    from nexus_engine.clickhouse.engine import EngineError
+
+    text = check_query(sql)
+    settings = {**LIMITS, "max_result_rows": max_rows}
+    try:
+        return _stream(engine.arrow(text, settings=settings)) if arrow else engine.rows(text, settings=settings)
+    except EngineError as error:
+        what, _, _ = error.message.partition(". In scope ")
+        raise NexusError(
+            what.splitlines()[0] if what else "ClickHouse gave no reason",
+            where=f"query, ClickHouse error {error.code}", did="nothing was changed", do=TO_DO.get(error.code, ""),
+        ) from None
+
+
+def _stream(table: Any) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def check_query(sql: str) -> str:

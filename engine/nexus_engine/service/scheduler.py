@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nexus_engine.compile.plan import Plan
+from nexus_engine.errors import StopEngine
 from nexus_engine.events import FeedLoaded, Observers
 from nexus_engine.service.agenda import Agenda, Job
 from nexus_engine.service.reload import POLL_S
@@ -48,12 +49,16 @@ class Scheduler:
         self._slots = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="feed")
         self._running: dict[str, Future[None]] = {}
+        self._failure: StopEngine | None = None
         owner.on_change = self._take
 
     def serve(self, stop: threading.Event) -> bool:
         """Run until ``stop``; then let runs end for :data:`DRAIN_S` seconds. True when all of them did.
 
         Called in the main thread, which is where signals arrive.
+
+        Raises:
+            StopEngine: a run said that the process must stop (disk full, state damaged).
         """
         self._take(self._owner.plans)
         watch = threading.Thread(target=self._watch, args=(stop,), name="watch", daemon=True)
@@ -61,15 +66,16 @@ class Scheduler:
         while not stop.is_set():
             self._start_due(stop)
             self._wait(stop)
-        return self.drain()
+        ended = self.drain()
+        if self._failure is not None:
+            raise self._failure
+        return ended
 
     def drain(self, wait_s: float = DRAIN_S) -> bool:
         """No new runs; those under way see their stop event and end at their next page. True when all ended in time."""
         self._owner.stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        with self._lock:
-            running = list(self._running.values())
-        return not wait(running, timeout=wait_s).not_done
+        return self._owner.wait_idle(wait_s)
 
     def next_runs(self) -> dict[str, str]:
         with self._lock:
@@ -92,11 +98,14 @@ class Scheduler:
                 if len(self._running) >= self._slots:
                     return
                 self._agenda.started(job.feed)
-                self._running[job.feed] = self._pool.submit(self._run, job)
+                self._running[job.feed] = self._pool.submit(self._run, job, stop)
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job, stop: threading.Event) -> None:
         try:
             self._owner.run_feed(job.feed, job.trigger)
+        except StopEngine as error:
+            self._failure = error
+            stop.set()
         finally:
             with self._lock:
                 following = self._agenda.finished(job, self._now())
@@ -108,7 +117,10 @@ class Scheduler:
 
     def _watch(self, stop: threading.Event) -> None:
         while not stop.wait(POLL_S):
-            self._owner.reload()
+            try:
+                self._owner.reload()
+            except Exception as error:  # noqa: BLE001  the plans in effect stay; the next change is another chance
+                self._observers.emit(FeedLoaded("", "broken", f"this is a bug in loading files: {type(error).__name__}: {error}"))
 
     def _take(self, plans: Mapping[str, Plan]) -> None:
         store = self._owner.session.store

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nexus_engine.errors import NexusError, Reconnect
 from nexus_engine.events import Event
 from nexus_engine.service import socket_path
-from nexus_engine.service.wire import ARROW, Remote, event_from_json
+from nexus_engine.service.wire import ARROW, Remote, decode, encode, event_from_json
 
 CONNECT_TIMEOUT_S = 2.0
 
@@ -35,7 +33,7 @@ class OwnerClient:
             Remote: the owner's own error.
             Reconnect: the owner went away before it answered; what it was doing is recovered by the next one.
         """
-        return self._exchange("POST", f"/{verb}", msgspec.json.encode(args), on_event, None)
+        return self._exchange("POST", f"/{verb}", encode(args), on_event, None)
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, on_event: Callable[[Event], None] | None, timeout_s: float | None
@@ -57,7 +55,7 @@ class OwnerClient:
 
 def _result(answer: http.client.HTTPResponse, on_event: Callable[[Event], None] | None) -> Any:
     for line in answer:
-        data = msgspec.json.decode(line)
+        data = decode(line)
         if "result" in data:
             return data["result"]
         if "error" in data:

@@ -13,12 +13,10 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nexus_engine.errors import NexusError
 from nexus_engine.events import Event
 from nexus_engine.service import socket_path
-from nexus_engine.service.wire import ARROW, LINES, error_to_json, event_to_json
+from nexus_engine.service.wire import ARROW, LINES, decode, encode, error_to_json, event_to_json
 
 Tell = Callable[[Event], None]
 Verb = Callable[[dict[str, Any], Tell], Any]  # (arguments, where to tell events) -> JSON, or bytes: an Arrow stream
@@ -103,26 +101,29 @@ class _Handler(BaseHTTPRequestHandler):
             self._once(404, _unknown(self.path))
 
     def do_POST(self) -> None:
+        try:
+            args = self._arguments()  # read before anything is answered: closing on unread bytes resets the connection
+        except (ValueError, TypeError) as error:
+            self._once(400, {"error": error_to_json(NexusError(f"the owner did not understand the request: {error}"))})
+            return
         verb = self.server.verbs.get(self.path.removeprefix("/"))
         if verb is None:
             self._once(404, _unknown(self.path))
-            return
-        try:
-            args = self._arguments()
-        except ValueError as error:
-            self._once(400, {"error": error_to_json(NexusError(f"the owner did not understand the request: {error}"))})
-            return
-        _Answer(self).run(verb, args)
+        else:
+            _Answer(self).run(verb, args)
 
     def _arguments(self) -> dict[str, Any]:
         length = int(self.headers.get("Content-Length") or 0)
         if not 0 <= length <= MAX_BODY_BYTES:
             raise ValueError(f"the body has {length} bytes, {MAX_BODY_BYTES} are allowed")
         body = self.rfile.read(length)
-        return msgspec.json.decode(body, type=dict[str, Any]) if body else {}
+        args = decode(body) if body else {}
+        if not isinstance(args, dict):
+            raise TypeError("the arguments are no mapping")
+        return args
 
     def _once(self, status: int, data: dict[str, Any]) -> None:
-        body = msgspec.json.encode(data) + b"\n"
+        body = encode(data)
         self.send_response(status)
         self.send_header("Content-Type", LINES)
         self.send_header("Content-Length", str(len(body)))
@@ -156,7 +157,7 @@ class _Answer:
                 self._line({"result": result})
 
     def _line(self, data: dict[str, Any]) -> None:
-        self._write(msgspec.json.encode(data) + b"\n", LINES)
+        self._write(encode(data), LINES)
 
     def _write(self, data: bytes, kind: str) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ that ends without one means that the owner died. A table is one Arrow stream ins
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,21 @@ from nexus_engine import errors, events
 
 LINES = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
+
+
+def encode(data: Any) -> bytes:
+    """One line of JSON. The standard library's, because integers of any width must arrive as they are."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_plain).encode() + b"\n"
+
+
+def decode(line: bytes) -> Any:
+    return json.loads(line)
+
+
+def _plain(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value, enc_hook=str)
 
 
 def event_to_json(event: events.Event) -> dict[str, Any]:
