@@ -216,7 +216,8 @@ class Pool:
             if connection is None:
                 break
             if not connection.is_dropped():
-                reach.check(key[1], connection.peer)
+                if reach.from_answer:
+                    reach.check(key[1], connection.peer)
                 connection.give(reach.deadline)
                 return connection
             connection.close()

@@ -156,8 +156,8 @@ class Transport:
         fresh = False
         while True:
             connection = self._connect(key, reach, hop, fresh)
-            if not hop.foreign:
-                self._private.setdefault(hop.home, is_private(connection.peer))
+            if not hop.foreign and hop.home not in self._private:
+                self._private[hop.home] = is_private(connection.peer)
             try:
                 return self._talk(connection, key, target, hop, route)
             except _Stale:

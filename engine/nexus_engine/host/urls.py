@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 _PORTS = {"http": 80, "https": 443}
@@ -17,6 +18,12 @@ def origin(url: str) -> str:
     Raises:
         ValueError: not an http(s) URL with a host.
     """
+    end = min((at for at in (url.find(sign, 8) for sign in "/?#") if at > 0), default=len(url))
+    return _origin(url[:end])
+
+
+@lru_cache(maxsize=1024)
+def _origin(url: str) -> str:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme not in _PORTS or not parts.hostname:
