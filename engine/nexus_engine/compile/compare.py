@@ -25,7 +25,7 @@ def _typed(column: OutColumn) -> str:
 
 def _last(mapped: str, columns: Sequence[OutColumn], key: Sequence[str]) -> str:
     """Good rows, the last of each key in the order they were read, typed."""
-    good = "_ok AND NOT _filtered"
+    good = "_ok"
     items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
     keys = ", ".join(map(ident, key))
     newest = f"SELECT argMax(_row, (_p, _i, _row)) FROM {mapped} WHERE {good} GROUP BY {keys}"
@@ -39,7 +39,7 @@ def _latest(columns: Sequence[OutColumn], key: Sequence[str], mapped: str, curre
     order = ", ".join(ident(column.name) for column in columns if column.name in key)
     return (
         f"SELECT {keys}, argMax(tuple({', '.join(_compared(columns, key))}), {NEWEST}) AS _nexus_old, 1 AS _nexus_had FROM {current}\n"
-        f"    WHERE ({order}) IN (SELECT {wanted} FROM {mapped} WHERE _ok AND NOT _filtered) GROUP BY {keys}"
+        f"    WHERE ({order}) IN (SELECT {wanted} FROM {mapped} WHERE _ok) GROUP BY {keys}"
     )
 
 
@@ -67,7 +67,7 @@ def rows_to_land(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], 
     names = ", ".join(ident(column.name) for column in columns)
     if not key:
         items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
-        return f"SELECT {items}, _row AS _nexus_row FROM {mapped} WHERE _ok AND NOT _filtered"
+        return f"SELECT {items}, _row AS _nexus_row FROM {mapped} WHERE _ok"
     if current is None:
         return f"SELECT {names}, _nexus_row FROM ({_last(mapped, columns, key)})"
     return f"SELECT {names}, _nexus_row FROM ({_joined(mapped, columns, key, current)}) WHERE NOT _nexus_same"
@@ -83,7 +83,7 @@ def counts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], curren
     return (
         "SELECT _p, toUInt64(sumIf(n, verdict = 1)) AS new, toUInt64(sumIf(n, verdict = 2)) AS revised, "
         "toUInt64(sumIf(n, verdict = 3)) AS unchanged, toUInt64(sumIf(n, verdict = 0) - sumIf(n, verdict > 0)) AS superseded\nFROM (\n"
-        f"  SELECT _p, 0 AS verdict, count() AS n FROM {mapped} WHERE _ok AND NOT _filtered GROUP BY _p\n  UNION ALL\n"
+        f"  SELECT _p, 0 AS verdict, count() AS n FROM {mapped} WHERE _ok GROUP BY _p\n  UNION ALL\n"
         f"  SELECT _p, multiIf(_nexus_same, 3, _nexus_had, 2, 1) AS verdict, count() AS n FROM ({kept}) GROUP BY _p, verdict\n"
         ") GROUP BY _p ORDER BY _p"
     )

@@ -17,7 +17,7 @@ from nexus_engine.compile.plan import CursorKind, CursorPlan, Plan, SchedulePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import Check, OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
-from nexus_engine.compile.structure import Structure
+from nexus_engine.compile.structure import Structure, written
 from nexus_engine.contract.options import encode_text
 from nexus_engine.contract.records import Records, Want, parse_path
 from nexus_engine.contract.sink import Column, Target
@@ -52,7 +52,9 @@ class _Compiler:
         try:
             return work()
         except ValueError as error:
-            self.problems.append(CompileProblem(path, code, str(error)))
+            message, _, near = str(error).partition(", did you mean ")
+            near, _, rest = near.partition("?")
+            self.problem(path, code, message + rest, near)
             return None
 
     def problem(self, path: str, code: str, message: str, suggestion: str = "") -> None:
@@ -118,32 +120,56 @@ class _Compiler:
                 self.tried(f"{at}.{'epoch' if field.spec.epoch else 'format'}", "bad-format", field.value)
         return texts
 
-    def _column_sql(self, path: str, written: str, *, record: bool, known: Mapping[str, str]) -> str:
-        """A user's expression with its names bound: fields first, then reserved roots, then (``record``) paths of the record."""
+    def _bound(self, written: str, known: Mapping[str, str], *, record: bool, used: set[str] | None = None) -> str:
+        """A user's expression with its names bound: fields first, then reserved roots and paths of the record (``record``)."""
 
         def bind(parts: tuple[str, ...]) -> str:
             if parts[0] in known:
-                rest = "".join(f".{ident(part)}" for part in parts[1:])
-                return known[parts[0]] + rest
+                if used is not None:
+                    used.add(parts[0])
+                return known[parts[0]] + "".join(f".{part if part.isdigit() else ident(part)}" for part in parts[1:])
             name = ".".join(parts)
             if not record:
                 raise ValueError(f"there is no field `{name}` here; there are {', '.join(known)}")
             text = self.scope.reserved(name) if parts[0] in ("each", "run", "window", "feed", "vars") else self.scope.path(parts)
-            internal = next((key for key, value in self.extra.items() if value == text), f"\x01{len(self.extra)}")
+            internal = next((key for key, value in self.extra.items() if value == text), f"_nexus_s{len(self.extra)}")
             self.extra[internal] = text
-            return ident(f"_nexus_t_{internal}")
+            if used is not None:
+                used.add(internal)
+            return internal
 
         return sqlcheck.expression(written, bind)
 
     def _sql_fields(self) -> None:
         known = {name: ident(name) for name in self.fields}
+        uses: dict[str, set[str]] = {}
         for name, field in self.fields.items():
-            if not field.spec.sql:
-                continue
-            path = f"fields.{name}.sql"
-            bound = self.tried(path, "bad-sql", lambda: self._column_sql(path, field.spec.sql, record=True, known=known))  # noqa: B023
-            field.sql = bound or "NULL"
-            field.depends_on_run = "\0run_" in field.sql or any("\0run_" in text for text in self.extra.values())
+            if field.spec.sql:
+                uses[name] = set()
+                field.sql = (
+                    self.tried(
+                        f"fields.{name}.sql", "bad-sql",
+                        lambda field=field: self._bound(field.spec.sql, known, record=True, used=uses[field.name]),  # type: ignore[misc]
+                    )
+                    or "NULL"
+                )  # fmt: skip
+        runs = {name for name, text in self.extra.items() if "\0run_" in text}
+        runs |= {name for name, field in self.fields.items() if field.depends_on_run}
+        for _ in uses:  # as often as a chain can be long
+            runs |= {name for name, used in uses.items() if used & runs}
+        for name in uses:
+            self.fields[name].depends_on_run = name in runs
+            if self._circular(name, uses):
+                self.problem(f"fields.{name}.sql", "circular", f"`{name}` is worked out from itself")
+
+    @staticmethod
+    def _circular(name: str, uses: Mapping[str, set[str]]) -> bool:
+        reached: set[str] = set()
+        todo = set(uses[name])
+        while todo:
+            reached |= todo
+            todo = {further for one in todo for further in uses.get(one, ())} - reached
+        return name in reached
 
     def _steps(self) -> list[Step]:
         steps: list[Step] = []
@@ -198,7 +224,7 @@ class _Compiler:
             raise ValueError(f"`{name}` needs `field`")
         sql = ""
         if rule.sql:
-            sql = self._column_sql(f"{at}.sql", rule.sql, record=False, known={field: ident(field) for field in kinds})
+            sql = self._bound(rule.sql, {field: ident(field) for field in kinds}, record=False)
         check = rule_texts.row_check(name, rule, kinds, sql)
         if rule.severity == "quarantine" and rule.mostly == 1:
             found.append(RowRule(name, rule.field, check))
@@ -213,10 +239,15 @@ class _Compiler:
         names = {field.name: field for field in columns}
         for key, wanted in (("key", spec.key), ("order_by", spec.order_by)):
             for name in wanted:
-                if name not in names and (key == "key" or name.isidentifier()):
+                if name not in names and key == "key":
                     self.problem(f"target.{key}", "unknown-field", f"there is no field `{name}`; there are {', '.join(names)}")
                 elif name in names and names[name].kind.nullable:
                     self.problem(f"target.{key}", "nullable-key", f"`{name}` can be null: a key needs a value in every row")
+        known = {name: ident(name) for name in names}
+        for key, texts in (("partition_by", (spec.partition_by,)), ("order_by", spec.order_by)):
+            for text in texts:
+                if text and text not in names:
+                    self.tried(f"target.{key}", "bad-sql", lambda text=text: self._bound(text, known, record=False))  # type: ignore[misc]
         columns_out = tuple(
             Column(field.name, str(field.kind), field.depends_on_run, "", field.spec.codec, field.spec.description)
             for field in columns
@@ -253,7 +284,7 @@ class _Compiler:
             select=layers.select(), reasons=layers.reasons(), columns=columns, key=target.key,
             cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=tuple(checks),
         )  # fmt: skip
-        leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else ()
+        leaves = tuple(str(path[0]) if self.flat else written(path) for path in self.scope.paths)
         source = SourcePlan(
             plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=spec.source.each, format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records,
@@ -293,7 +324,7 @@ def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
     from pathlib import Path
 
     from nexus_engine.clickhouse.engine import EngineError
-    from nexus_engine.compile.query import SETTINGS, filled
+    from nexus_engine.compile.query import filled
 
     run = {"run_started_at": "2020-01-01 00:00:00", "run_id": "check", "feed": plan.feed}
     problems: list[CompileProblem] = []
@@ -301,10 +332,9 @@ def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
         if problems and not check.path.startswith("fields."):
             break
         try:
-            engine.rows(f"DESCRIBE ({filled(check.select, Path('nothing.jsonl'), run)})", settings={"precise_float_parsing": 1})
+            engine.rows(f"DESCRIBE ({filled(check.select, Path('nothing.jsonl'), run)})")
         except EngineError as error:
             problems.append(CompileProblem(check.path, "bad-sql", _first_sentence(error.message)))
-    del SETTINGS
     return problems
 
 

@@ -73,15 +73,23 @@ def _load_one(
     if path.suffix != ".yaml" and loaded.report.root is not None:
         loaded.report.add((), "file-name", "a feed's file ends in .yaml", f"rename it to {path.stem[:80]}.yaml")
         loaded.spec = None
+    return loaded, compile_loaded(loaded, formats)
+
+
+def compile_loaded(loaded: Loaded, formats: Mapping[str, type]) -> Plan | None:
+    """The plan of a feed that was read; None when its file is wrong, or after problems were added to its report."""
     if loaded.spec is None:
-        return loaded, None
+        return None
     try:
         plan = compile_feed(loaded.spec, formats=formats)
     except CompileError as error:
         for problem in error.problems:
             loaded.report.add(place(problem.path), problem.code, problem.message, _hint(problem.suggestion))
-        return loaded, None
-    return loaded, msgspec.structs.replace(plan, spec_file=file)
+        return None
+    except RecursionError:  # the SQL reader has no bound of its own: operators may nest without parentheses
+        loaded.report.add((), "too-deep", "an SQL expression of this feed is nested too deep", "write it simpler")
+        return None
+    return msgspec.structs.replace(plan, spec_file=loaded.file)
 
 
 def place(path: str) -> tuple[str | int, ...]:

@@ -52,6 +52,7 @@ SETTINGS: Mapping[str, str | int] = {
     "output_format_decimal_trailing_zeros": 0,
     "date_time_output_format": "'simple'",
     "cast_keep_nullable": 0,
+    "prefer_column_name_to_alias": 1,
     "join_use_nulls": 0,
     "transform_null_in": 0,
 }
@@ -83,8 +84,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Every statement a run needs. ``run`` mappings hold `run_started_at` (`YYYY-MM-DD HH:MM:SS`, UTC), `run_id`, `feed`.
 
     Columns of the mapped file: `_p` UInt32 payload number, `_i` UInt32 record number in the payload, from 0 (an index
-    into `compile.raw.records_of`), `_row` UInt32 unique 0..n-1, `_ok` UInt8, `_filtered` UInt8 (taken out by a
-    transform: neither landed nor refused), then the target's columns.
+    into `compile.raw.records_of`), `_row` UInt32 unique 0..n-1, `_ok` UInt8 (to land), `_filtered` UInt8 (taken
+    out by a transform); neither of both: refused, then the target's columns.
     """
 
     select: str
@@ -111,7 +112,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records."""
         cursor = f"toString(maxIf({self.cursor}, _ok))" if self.cursor else "CAST(NULL, 'Nullable(String)')"
         return (
-            f"SELECT _p, count() AS read, countIf(_ok AND NOT _filtered) AS ok, countIf(_filtered) AS filtered, "
+            f"SELECT _p, count() AS read, countIf(_ok) AS ok, countIf(_filtered) AS filtered, "
             f"{cursor} AS cursor_max\nFROM {self._mapped(mapped)} GROUP BY _p ORDER BY _p{_SETTINGS_SQL}"
         )
 
@@ -120,7 +121,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if not self.rules:
             return None
         counts = filled(rule_counts(self.rules), None, run or {})
-        return f"SELECT {counts}\nFROM {self._mapped(mapped)} WHERE _ok AND NOT _filtered{_SETTINGS_SQL}"
+        return f"SELECT {counts}\nFROM {self._mapped(mapped)} WHERE _ok{_SETTINGS_SQL}"
 
     def judge_rules(self, row: Mapping[str, Any]) -> list[RuleVerdict]:
         """What the batch rules say of the counts."""

@@ -12,7 +12,7 @@ import msgspec
 
 from nexus_engine.contract.records import Records, parse_path
 
-_ESCAPED_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:')
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"(\s*:)?')  # every text, so that none is begun at its end; a key has the colon
 _UNICODE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -26,12 +26,12 @@ def plain_keys(body: bytes) -> bytes:
     Only keys change; values and numbers keep their own text. A key with an escape that is no text (a lone surrogate) is
     left as it is.
     """
-    return _ESCAPED_KEY.sub(_plain, body) if _UNICODE.search(body) else body
+    return _TEXT.sub(_plain, body) if _UNICODE.search(body) else body
 
 
 def _plain(match: re.Match[bytes]) -> bytes:
     found = match[0]
-    if b"\\u" not in found:
+    if match[1] is None or b"\\u" not in found:
         return found
     quoted = found[: found.rindex(b'"') + 1]
     try:
@@ -40,10 +40,13 @@ def _plain(match: re.Match[bytes]) -> bytes:
         return found
 
 
-def records_of(body: bytes, records: Records, flat: bool) -> list[bytes]:
+def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] = ()) -> list[bytes]:
     """The exact text of each record, in the order the query numbers them.
 
-    Parallel arrays give one object per index, an object by key one ``{"<key>": record}`` per entry.
+    Parallel arrays give one object per index, ``{leaf path: value}``, an object by key one ``{"<key>": record}`` per entry.
+
+    Args:
+        leaves: the field paths as written (``Want.leaves``): which arrays are parallel. None given: all at the top.
 
     Raises:
         LookupError: the record path is absent.
@@ -59,19 +62,19 @@ def records_of(body: bytes, records: Records, flat: bool) -> list[bytes]:
     if value.strip() == b"null":
         return []
     if records.zip:
-        return _zipped(value)
+        return _zipped(value, leaves)
     if records.by:
         return [b"{" + _encode(key) + b":" + bytes(item) + b"}" for key, item in _object(value).items()]
     return _list(value)
 
 
-def rebuild(body: bytes, kept: Sequence[bytes], records: Records, flat: bool) -> bytes:
+def rebuild(body: bytes, kept: Sequence[bytes], records: Records, flat: bool, leaves: Sequence[str] = ()) -> bytes:
     """The body with only the records ``kept``, as :func:`records_of` gave them; everything beside them stays."""
     if flat:
         return b"[" + b",".join(kept) + b"]"
     if records.zip:
-        value = _unzipped(kept)
-    elif records.by:
+        return _unzipped(body, kept, records, leaves)
+    if records.by:
         value = b"{" + b",".join(item[item.index(b"{") + 1 : item.rindex(b"}")] for item in kept) + b"}"
     elif records.one:
         value = kept[0] if kept else b"null"
@@ -110,24 +113,38 @@ def _replaced(body: bytes, path: Sequence[str | int], value: bytes) -> bytes:
     return b"{" + b",".join(_encode(key) + b":" + item for key, item in found.items()) + b"}"
 
 
-def _zipped(value: bytes) -> list[bytes]:
-    arrays = {key: _list(bytes(item)) for key, item in _object(value).items() if bytes(item).lstrip()[:1] == b"["}
-    lengths = {key: len(items) for key, items in arrays.items()}
+def _arrays(value: bytes, leaves: Sequence[str]) -> dict[str, list[bytes]]:
+    """The parallel arrays by their path; what is absent, null or empty has nothing to say."""
+    arrays: dict[str, list[bytes]] = {}
+    for leaf in leaves or [f'"{key}"' for key, item in _object(value).items() if bytes(item).lstrip()[:1] == b"["]:
+        try:
+            found = _at(value, parse_path(leaf)) or b"null"
+        except LookupError:
+            continue
+        if found.strip() != b"null" and (items := _list(found)):
+            arrays[leaf] = items
+    return arrays
+
+
+def _zipped(value: bytes, leaves: Sequence[str]) -> list[bytes]:
+    arrays = _arrays(value, leaves)
+    lengths = {leaf: len(items) for leaf, items in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError("parallel arrays differ in length: " + ", ".join(f"{key} {count}" for key, count in lengths.items()))
-    names = [_encode(key) for key in arrays]
+        raise ValueError("parallel arrays differ in length: " + ", ".join(f"{leaf} {count}" for leaf, count in lengths.items()))
+    names = [_encode(leaf.strip('"')) for leaf in arrays]
     return [
         b"{" + b",".join(name + b":" + item for name, item in zip(names, row, strict=True)) + b"}"
         for row in zip(*arrays.values(), strict=True)
     ]
 
 
-def _unzipped(kept: Sequence[bytes]) -> bytes:
-    columns: dict[str, list[bytes]] = {}
-    for record in kept:
-        for key, item in _object(record).items():
-            columns.setdefault(key, []).append(bytes(item))
-    return b"{" + b",".join(_encode(key) + b":[" + b",".join(items) + b"]" for key, items in columns.items()) + b"}"
+def _unzipped(body: bytes, kept: Sequence[bytes], records: Records, leaves: Sequence[str]) -> bytes:
+    """The body whose parallel arrays hold only what ``kept`` holds."""
+    path = parse_path(records.path)
+    for leaf in _arrays(_at(body, path) or b"{}", leaves):
+        items = [bytes(_object(record)[leaf.strip('"')]) for record in kept]
+        body = _replaced(body, (*path, *parse_path(leaf)), b"[" + b",".join(items) + b"]")
+    return body
 
 
 def _list(value: bytes) -> list[bytes]:

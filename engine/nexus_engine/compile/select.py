@@ -49,7 +49,7 @@ class Layers:
     def select(self) -> str:
         """The mapped columns of all records."""
         return (
-            f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _row, toUInt8({self._ok()}) AS _ok, "
+            f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _row, toUInt8({self._ok()} AND NOT _nexus_filtered) AS _ok, "
             f"toUInt8(_nexus_filtered AND NOT _nexus_bad) AS _filtered,\n  {self._columns()}\n"
             f"FROM (\n{self._stepped(self._values('toUInt8(' + self._any_bad() + ') AS _nexus_bad'), '_nexus_bad')}\n)"
         )
@@ -70,7 +70,8 @@ class Layers:
         return f"SELECT * FROM (\n{self._values('0 AS _nexus_bad', only)}\n)"
 
     def _texts(self) -> str:
-        items = [f"{sql} AS {ident('_nexus_t_' + name)}" for name, sql in {**self.texts, **(self.extra or {})}.items()]
+        texts = {f"_nexus_t_{name}": sql for name, sql in self.texts.items()}
+        items = [f"{sql} AS {ident(name)}" for name, sql in {**texts, **(self.extra or {})}.items()]
         return f"SELECT _p, _i{''.join(f',{chr(10)}    {item}' for item in items)}\n  FROM (\n  {self.rows}\n  )"
 
     def _values(self, flag: str, only: Callable[[Field], bool] = lambda field: True) -> str:

@@ -3,6 +3,7 @@ one row per record. A leaf that holds a container has the container's own JSON t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from nexus_engine.clickhouse.quoting import ident
@@ -11,6 +12,14 @@ from nexus_engine.contract.records import Records, parse_path
 
 Path = tuple[str | int, ...]
 LEAF = "Nullable(String)"
+
+
+def written(path: Path) -> str:
+    """A path as a spec writes it (a name with a double quote in it cannot be written)."""
+    text = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" if re.fullmatch(r'[^.\["]+', step) else f'."{step}"' for step in path
+    )
+    return text.removeprefix(".") or "."
 
 
 @dataclass
@@ -199,14 +208,12 @@ class Structure:
         return f"SELECT {', '.join(items)}\n  FROM {raw} ARRAY JOIN {join}"
 
     def _zipped(self, base: str) -> str:
-        """Parallel arrays joined together. An array that is absent or empty reads as nulls; any other difference in length fails
-        the query, and the run then looks for the guilty payload."""
+        """Parallel arrays joined together. One that is absent or empty reads as nulls; any other difference in length fails the
+        query (code 190), and the run then looks for the guilty payload."""
         arrays = [self.record.read(base, path) for path in self._leaf_paths(self.record, ())]
-        lengths = f"[{', '.join(f'length({array})' for array in arrays)}]"
-        unequal = f"throwIf(arrayUniq(arrayFilter(n -> n > 0, {lengths})) > 1, 'parallel arrays of unequal length')"
-        rows = f"(arrayMax({lengths}) + {unequal})"
-        joined = [f"arrayResize({array}, {rows}) AS _nexus_z{n}" for n, array in enumerate(arrays)]
-        return ", ".join([*joined, f"range(1, toUInt64({rows} + 1)) AS _nexus_n"])
+        longest = f"arrayMax([{', '.join(f'length({array})' for array in arrays)}])"
+        joined = [f"if(empty({array}), arrayResize({array}, {longest}), {array}) AS _nexus_z{n}" for n, array in enumerate(arrays)]
+        return ", ".join([*joined, f"range(1, toUInt64({longest} + 1)) AS _nexus_n"])
 
     def _leaf_paths(self, node: Node, path: Path) -> list[Path]:
         if node.leaf_type or not node.children:

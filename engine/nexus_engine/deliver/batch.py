@@ -228,7 +228,7 @@ def _judge_batch(
             where=where, did="nothing of the batch landed; the position is kept",
             do=f"see what changed with: nexus-engine preview {bench.plan.feed}",
         )
-    rules = bench.plan.query.rules_sql(mapped) if stage.has_lines else None
+    rules = bench.plan.query.rules_sql(mapped, bench.run) if stage.has_lines else None
     if rules is None:
         return []
     warnings = []
@@ -261,7 +261,7 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, name: str) -> list[Re
     found = []
     source = bench.plan.source
     for p, rows in sorted(reasons.items()):
-        records = records_of(stage.body(stage.at(p)), source.records, source.flat)
+        records = records_of(stage.body(stage.at(p)), source.records, source.flat, source.want.leaves)
         found += [
             Refusal(p, int(row["_i"]), records[int(row["_i"])].decode("utf-8", "replace"), tuple(row["reasons"])) for row in rows
         ]

@@ -73,7 +73,7 @@ def _split(stage: Stage, staged: Staged, plan: Plan, attempt: Try, part: Path) -
     """The body without its guilty records, and those."""
     body, source = stage.body(staged), plan.source
     try:
-        records = records_of(body, source.records, source.flat)
+        records = records_of(body, source.records, source.flat, source.want.leaves)
     except (ValueError, LookupError) as error:
         raise PageError(
             f"the body cannot be read as records: {error}", url=staged.payload.url, page=staged.payload.page,
@@ -85,7 +85,7 @@ def _split(stage: Stage, staged: Staged, plan: Plan, attempt: Try, part: Path) -
 
     def search(first: int, last: int) -> None:
         group = records[first:last]
-        part.write_bytes(stage.line(staged, rebuild(body, group, source.records, source.flat)))
+        part.write_bytes(stage.line(staged, rebuild(body, group, source.records, source.flat, source.want.leaves)))
         complaint = attempt(part)
         if complaint is None:
             good.extend(group)
@@ -98,4 +98,4 @@ def _split(stage: Stage, staged: Staged, plan: Plan, attempt: Try, part: Path) -
 
     if records:
         search(0, len(records))
-    return rebuild(body, good, source.records, source.flat), guilty
+    return rebuild(body, good, source.records, source.flat, source.want.leaves), guilty
