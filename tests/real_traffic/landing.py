@@ -37,7 +37,7 @@ class Landing:
             for column in target.columns
             if not column.run
         )
-        limit = f" ORDER BY _nexus_batch DESC, _nexus_row DESC LIMIT 1 BY {', '.join(latest)}" if latest else ""
+        limit = f" ORDER BY toUInt128(_nexus_batch) DESC, _nexus_row DESC LIMIT 1 BY {', '.join(latest)}" if latest else ""
         return self.session.engine.rows(f"SELECT {cells} FROM {target.name}{limit}")
 
 

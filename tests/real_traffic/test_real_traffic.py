@@ -94,7 +94,7 @@ def test_treasury_yield_curve(tmp_path: Path, year: int) -> None:
 def test_treasury_debt_to_penny(tmp_path: Path) -> None:
     """Two rows of page 1 of 4,153; the other pages were not recorded, so paging is taken out."""
     body = recording("treasury/fiscaldata_debt_to_penny.json")
-    paging = 'paginate: {page: "page[number]", start: 1, limit: {param: "page[size]", size: 1000}, pages: meta.total-pages}\n'
+    paging = 'paginate: {page: "page[number]", start: 1, limit: {param: "page[size]", size: 1000}, pages: meta.total-pages, total: meta.total-count}\n'
     with serving(lambda path, query: Answer(body)) as traffic:
         project(tmp_path, "treasury_debt_to_penny", traffic.url, api_changes={paging: ""})
         with landing(tmp_path, NOW) as landed:
