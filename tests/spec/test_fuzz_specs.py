@@ -9,6 +9,7 @@ from spec_material import keys, registry, text_of, variants
 from test_broken_specs import Surroundings
 from test_yaml_corpus import CORPUS
 
+from nexus_engine.compile.feeds import compile_loaded
 from nexus_engine.spec.loader import decode, load_text
 
 COUNT = int(os.environ.get("NEXUS_FUZZ_SPECS", "20000"))
@@ -29,14 +30,14 @@ def sound_texts():
     return [text_of(feed)[0] for feed in variants()]
 
 
-def changed_value(rng, node, depth=0):
-    """A copy of data with some places changed: keys misspelt, dropped, doubled or moved, values of other kinds."""
-    if depth > 3 and rng.random() < 0.1:
+def changed_value(rng, node, often, depth=0):
+    """A copy of data with some places changed (``often``: how many): keys misspelt, dropped, doubled or moved, values of other kinds."""
+    if depth > 3 and rng.random() < 0.1 * often:
         return rng.choice([rng.choice(VALUES), {}, [], {"a": rng.choice(VALUES)}, [[rng.choice(VALUES)]]])
     if isinstance(node, dict):
         out = {}
         for key, value in node.items():
-            dice = rng.random()
+            dice = rng.random() / often
             if dice < 0.04:
                 continue
             if dice < 0.07:
@@ -45,14 +46,14 @@ def changed_value(rng, node, depth=0):
                 key = rng.choice(WORDS)
             elif dice < 0.10:
                 out[rng.choice(VALUES)[:40].replace("\0", "0")] = value
-            out[key] = rng.choice(VALUES) if rng.random() < 0.04 else changed_value(rng, value, depth + 1)
-            if dice > 0.99:
+            out[key] = rng.choice(VALUES) if rng.random() < 0.04 * often else changed_value(rng, value, often, depth + 1)
+            if 0.10 < dice < 0.11:
                 out[key + "\0"] = out[key]
         return out
     if isinstance(node, list):
-        out = [changed_value(rng, item, depth + 1) for item in node if rng.random() > 0.05]
-        return out * rng.choice([1, 1, 1, 2]) if rng.random() < 0.95 else rng.choice([{}, "x", [out]])
-    return rng.choice(VALUES) if rng.random() < 0.06 else node
+        out = [changed_value(rng, item, often, depth + 1) for item in node if rng.random() > 0.05 * often]
+        return out * rng.choice([1, 1, 1, 2]) if rng.random() > 0.05 * often else rng.choice([{}, "x", [out]])
+    return rng.choice(VALUES) if rng.random() < 0.06 * often else node
 
 
 def misspelt(rng, word):
@@ -61,7 +62,7 @@ def misspelt(rng, word):
 
 
 def changed_bytes(rng, data, corpus):
-    for _ in range(rng.randrange(1, 6)):
+    for _ in range(rng.choice([1, 1, 2, 5])):
         i, dice = rng.randrange(len(data) + 1), rng.random()
         if dice < 0.3:
             data = data[:i] + bytes([rng.randrange(256)]) + data[i + 1 :]
@@ -80,11 +81,12 @@ def changed_bytes(rng, data, corpus):
 def test_generated_specs_end_in_problems_or_a_spec():
     texts = [text.encode() for text in sound_texts()]
     corpus = [text.encode(errors="surrogatepass") for text, _ in CORPUS.values() if len(text) < 2000]
-    feeds, slowest = variants(), 0.0
+    feeds, slowest, sound = variants(), 0.0, 0
+    formats = {name: item.cls for name, item in registry().formats.items()}
     for number in range(COUNT):
         rng = random.Random(SEED + number)
         if rng.random() < 0.6:
-            data = text_of(changed_value(rng, rng.choice(feeds)))[0].encode(errors="surrogatepass")
+            data = text_of(changed_value(rng, rng.choice(feeds), rng.choice([0.03, 0.1, 1])))[0].encode(errors="surrogatepass")
         else:
             data = changed_bytes(rng, rng.choice(texts), corpus)
         began = time.perf_counter()
@@ -94,6 +96,9 @@ def test_generated_specs_end_in_problems_or_a_spec():
             if not problems:
                 loaded = load_text(text, file="f.yaml", registry=registry(), project=Surroundings())
                 spec, problems = loaded.spec, loaded.problems
+            if spec is not None:
+                spec = compile_loaded(loaded, formats)
+                problems, sound = loaded.problems, sound + (spec is not None)
         except Exception as error:
             raise AssertionError(f"seed {SEED + number}: {type(error).__name__}: {error}\n{data!r}") from error
         took_s = time.perf_counter() - began
@@ -101,4 +106,4 @@ def test_generated_specs_end_in_problems_or_a_spec():
         assert took_s < 1, f"seed {SEED + number} took {took_s:.2f} s"
         assert (spec is None) == any(problem.code != "secret-missing" for problem in problems), f"seed {SEED + number}: {problems}"
         assert all(problem.line >= 1 and problem.col >= 1 and problem.message for problem in problems), f"seed {SEED + number}"
-    print(f"{COUNT} generated specs, slowest {slowest * 1000:.0f} ms")
+    print(f"{COUNT} generated specs, {sound} sound, slowest {slowest * 1000:.0f} ms")

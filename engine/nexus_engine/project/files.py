@@ -69,7 +69,7 @@ def load_project_file(root: Path) -> tuple[ProjectFile, list[Problem]]:
 def _check_project(report: Report, root: MappingNode) -> None:
     templates = TemplateCheck(report, None, each=None, window=None)
     for key, entry in root.entries.items():
-        if key not in ("name",):
+        if key != "name":
             templates.check((key,), entry.value, frozenset(), secrets=False)
 
 

@@ -19,7 +19,8 @@ _KIND = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
 def _validator_class() -> Any:
     import jsonschema
 
-    return jsonschema.validators.extend(
+    extend: Any = jsonschema.validators.extend  # untyped
+    return extend(
         jsonschema.Draft202012Validator,
         type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
             {  # the tree holds only these kinds
@@ -38,6 +39,11 @@ def _validator(kind: type) -> Any:
 
 
 @lru_cache(maxsize=256)
+def _value_validator(kind: Any) -> Any:
+    return _validator_class()(schema_of(kind, templates=True))
+
+
+@lru_cache(maxsize=256)
 def _options_validator(kind: type) -> Any:
     schema: Schema = {"type": ["object"], "properties": properties_of(kind, templates=True), "additionalProperties": False}
     return _validator_class()(schema)
@@ -46,6 +52,11 @@ def _options_validator(kind: type) -> Any:
 def check_file(report: Report, data: Any, kind: type) -> None:
     """Every violation of ``kind``'s schema in ``data`` (the tree as plain data)."""
     _explain_all(report, _validator(kind).iter_errors(data), ())
+
+
+def check_value(report: Report, at: Path, data: Any, kind: Any) -> None:
+    """Every violation in the value at ``at``, which a plugin reads as ``kind``; templates fit everywhere."""
+    _explain_all(report, _value_validator(kind).iter_errors(data), at)
 
 
 def check_options(report: Report, at: Path, data: Mapping[str, Any], options: type, engine_keys: type | None) -> None:
@@ -99,7 +110,7 @@ def _wrong_value(report: Report, path: Path, error: Any) -> None:
     if error.validator == "type":
         if value is None and "null" in schema.get("examples", ()):
             return
-        hint = "an empty value is not text; write \"\" for the empty text" if value is None and "text" in words else ""
+        hint = 'an empty value is not text; write "" for the empty text' if value is None and "text" in words else ""
         report.add(path, "wrong-type", f"expected {words}, found {_KIND.get(type(value), 'something else')}", hint)
     elif error.validator == "pattern":
         near = nearest(value, schema.get("examples", ()))

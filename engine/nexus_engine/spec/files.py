@@ -9,12 +9,12 @@ from msgspec import Meta
 from nexus_engine.contract.options import ByteSize, Duration
 from nexus_engine.contract.policy import RetryOptions
 from nexus_engine.contract.records import Records
-from nexus_engine.spec.model import _Node
+from nexus_engine.spec.model import Block
 
 _FILE_NAME = "^[a-z][a-z0-9_]{0,63}$"
 
 
-class ApiFile(_Node, kw_only=True):
+class ApiFile(Block, frozen=True, kw_only=True):
     """`apis.d/<name>.yaml`: what is true of an API for every feed. Every other key is an option of the plugin."""
 
     name: Annotated[str, Meta(pattern=_FILE_NAME, description="the API's name; the file is `<name>.yaml`")]
@@ -28,7 +28,7 @@ class ApiFile(_Node, kw_only=True):
     options: dict[str, Any] = {}
 
 
-class SinkFile(_Node, kw_only=True):
+class SinkFile(Block, frozen=True, kw_only=True):
     """`sinks.d/<name>.yaml`: a destination. Every other key is an option of the plugin."""
 
     name: Annotated[str, Meta(pattern=_FILE_NAME, description="the sink's name; the file is `<name>.yaml`")]
@@ -37,7 +37,7 @@ class SinkFile(_Node, kw_only=True):
     options: dict[str, Any] = {}
 
 
-class Limits(_Node):
+class Limits(Block, frozen=True, kw_only=True):
     """Bounds of what one answer or run may take; every one has a clear error."""
 
     max_body: Annotated[ByteSize, Meta(description="bytes of one answer as sent")] = ByteSize("256MB")
@@ -49,7 +49,7 @@ class Limits(_Node):
     batch_bytes: Annotated[ByteSize, Meta(description="raw bytes of one batch")] = ByteSize("64MB")
 
 
-class Settings(_Node):
+class Settings(Block, frozen=True, kw_only=True):
     """What `nexus.yaml` may say, at its top or for one environment."""
 
     data_dir: Annotated[str | None, Meta(description="folder of everything written at run time; `data` unless given")] = None
@@ -64,7 +64,7 @@ class Settings(_Node):
     concurrency: Annotated[Annotated[int, Meta(ge=1, le=64)] | None, Meta(description="feeds side by side; 4 unless given")] = None
 
 
-class ProjectFile(Settings, kw_only=True):
+class ProjectFile(Settings, frozen=True, kw_only=True):
     """`nexus.yaml`: what is true of the installation."""
 
     name: Annotated[str, Meta(description="the project's name, for people")] = ""
@@ -73,7 +73,7 @@ class ProjectFile(Settings, kw_only=True):
     ] = {}
 
 
-class ExpectedTotals(_Node):
+class ExpectedTotals(Block, frozen=True, kw_only=True):
     """The totals of one run; those left out are not compared."""
 
     read: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="records read")] = None
@@ -86,14 +86,14 @@ class ExpectedTotals(_Node):
     quarantined: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="records refused")] = None
 
 
-class Refusal(_Node):
+class Refusal(Block, frozen=True, kw_only=True):
     """One refused record that is expected."""
 
     reason: Annotated[str, Meta(description="text that one of its reasons contains")]
     raw: Annotated[str, Meta(description="text that its raw record contains")] = ""
 
 
-class TestFile(_Node, kw_only=True):
+class TestFile(Block, frozen=True, kw_only=True):
     """`<feed>.test.yaml`: a recording, and what must land from it."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name

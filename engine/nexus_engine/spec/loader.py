@@ -151,9 +151,9 @@ class _Feed:
         source = self.data.get("source")
         if isinstance(source, dict):
             blocks.each = self._typed(("source", "each"), dict[str, tuple[str, ...]], {})
-            blocks.records = self._typed(("source", "records"), Records | str, ".")  # type: ignore[arg-type]
-        blocks.schedule = self._typed(("schedule",), ScheduleSpec | str | None, None)  # type: ignore[arg-type]
-        blocks.cursor = self._typed(("cursor",), CursorSpec | None, None)  # type: ignore[arg-type]
+            blocks.records = self._typed(("source", "records"), Records | str, ".")
+        blocks.schedule = self._typed(("schedule",), ScheduleSpec | str | None, None)
+        blocks.cursor = self._typed(("cursor",), CursorSpec | None, None)
         blocks.target = self._typed(("target",), TargetSpec, None)
         fields = {name: self._typed(("fields", name), FieldSpec, None) for name in self._keys("fields")}
         blocks.fields = {name: found for name, found in fields.items() if found is not None}
@@ -200,7 +200,8 @@ class _Feed:
         each = self.blocks.each
         window = None if not report.clean("cursor") else self.blocks.cursor is not None
         names = None if each is None or not report.clean("source", "each") else frozenset(each)
-        templates = TemplateCheck(report, self.project, each=names, window=window)
+        initial = self.blocks.cursor is None or bool(self.blocks.cursor.initial)
+        templates = TemplateCheck(report, self.project, each=names, window=window, initial=initial)
         for path, node, plugin in plugins:
             if path == ("source",):
                 self._check_source(node, plugin, templates)

@@ -15,11 +15,14 @@ from nexus_engine.spec.places import TemplateCheck
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.rules import RULES, RuleForm, known_names, short_name
 from nexus_engine.spec.spelling import nearest
-from nexus_engine.spec.tree import Listing, Mapping as MappingNode, Node, Path, find
+from nexus_engine.spec.tree import Listing, Node, Path, find
+from nexus_engine.spec.tree import Mapping as MappingNode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CRON = re.compile(r"[0-9A-Za-z*/,\-?#]{1,60}( +[0-9A-Za-z*/,\-?#]{1,60}){4}")
+_SQL_DEPTH: Final = 50
+_SQL_CHARS: Final = 20_000
 _LINEAGE: Final = ("_nexus_batch", "_nexus_row")
 ROOTS_OF_FROM: Final = ("each", "run", "window", "feed", "body")
 
@@ -39,9 +42,41 @@ class Blocks:
     target: TargetSpec | None = None
 
 
+def check_sql(report: Report, blocks: Blocks) -> None:
+    """SQL is of bounded length and depth: what reads it has no bounds of its own."""
+    fields, rules, steps = blocks.fields or {}, blocks.rules or {}, blocks.transform or ()
+    for name, field in fields.items():
+        _bounded_sql(report, ("fields", name, "sql"), field.sql)
+    for i, rule in rules.items():
+        _bounded_sql(report, ("validate", i, "sql"), rule.sql)
+    for i, step in enumerate(steps):
+        _bounded_sql(report, ("transform", i, "sql"), step.sql)
+    if blocks.target is not None:
+        target = blocks.target
+        for key in ("engine", "partition_by", "ttl"):
+            _bounded_sql(report, ("target", key), getattr(target, key))
+        for key, texts in (("order_by", target.order_by), ("indexes", target.indexes)):
+            for i, text in enumerate(texts):
+                _bounded_sql(report, ("target", key, i), text)
+
+
+def _bounded_sql(report: Report, path: Path, text: str) -> None:
+    depth = deepest = 0
+    for char in text:
+        if char in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in ")]}":
+            depth -= 1
+    if deepest > _SQL_DEPTH or len(text) > _SQL_CHARS:
+        limits = f"{_SQL_DEPTH} brackets deep and {_SQL_CHARS} characters long"
+        report.add(path, "too-deep", f"SQL may be at most {limits}")
+
+
 def check_meaning(report: Report, blocks: Blocks, templates: TemplateCheck, sinks: Collection[str] | None) -> None:
     """All checks of this module, block by block."""
     _check_each(report, blocks)
+    check_sql(report, blocks)
     check_records(report, ("source", "records"), blocks.records)
     for name, field in (blocks.fields or {}).items():
         _check_field(report, ("fields", name), name, field, templates)

@@ -17,11 +17,11 @@ from nexus_engine.contract.sink import Mode
 Severity = Literal["warn", "quarantine", "fail"]
 
 
-class _Node(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
+class Block(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
     """A mapping of the spec language: unknown keys are errors."""
 
 
-class SourceSpec(_Node):
+class SourceSpec(Block, frozen=True, kw_only=True):
     """`source:`. The keys below are the engine's; every other key is an option of the plugin and kept in ``options``
     as text (scalars unread), because an option may hold a template and is typed after rendering."""
 
@@ -38,7 +38,7 @@ class SourceSpec(_Node):
     options: dict[str, Any] = {}
 
 
-class CursorSpec(_Node):
+class CursorSpec(Block, frozen=True, kw_only=True):
     """`cursor:`: which field tells how far a partition has come."""
 
     field: Annotated[str, Meta(description="the field whose greatest value is the position")]
@@ -48,7 +48,7 @@ class CursorSpec(_Node):
     end: Annotated[str, Meta(description="the last value ever asked for")] = ""
 
 
-class FieldSpec(_Node):
+class FieldSpec(Block, frozen=True, kw_only=True):
     """One entry of `fields:`. The short form is the type alone: the input has the field's own name. At most one of
     ``from``, ``value``, ``sql`` is given."""
 
@@ -67,7 +67,7 @@ class FieldSpec(_Node):
     description: Annotated[str, Meta(description="becomes the column's comment")] = ""
 
 
-class RuleSpec(_Node):
+class RuleSpec(Block, frozen=True, kw_only=True):
     """One entry of `validate:`, by Great Expectations' names (short, or the full `expect_...`)."""
 
     expect: Annotated[str, Meta(description="the rule's name: between, not_null, in_set, match_regex, unique, row_count, ...")]
@@ -83,7 +83,7 @@ class RuleSpec(_Node):
     severity: Annotated[Severity, Meta(description="what happens: warn, quarantine the rows, or fail the feed")] = "quarantine"
 
 
-class StepSpec(_Node):
+class StepSpec(Block, frozen=True, kw_only=True):
     """One entry of `transform:`: SQL, or a plugin with its options."""
 
     sql: Annotated[str, Meta(description="`SELECT ... FROM input`, scalar functions only")] = ""
@@ -91,7 +91,7 @@ class StepSpec(_Node):
     options: dict[str, Any] = {}
 
 
-class TargetSpec(_Node):
+class TargetSpec(Block, frozen=True, kw_only=True):
     """`target:`: where rows land, and what the same key again means."""
 
     table: Annotated[str, Meta(description="`database.table`")]
@@ -107,7 +107,7 @@ class TargetSpec(_Node):
     ddl: Annotated[Literal["auto", "check"], Meta(description="`auto` makes what is missing, `check` refuses")] = "auto"
 
 
-class ScheduleSpec(_Node):
+class ScheduleSpec(Block, frozen=True, kw_only=True):
     """`schedule:`: cron with a time zone, or an interval. Without it a feed runs only when asked."""
 
     cron: Annotated[str, Meta(description="five cron fields")] = ""
@@ -115,7 +115,7 @@ class ScheduleSpec(_Node):
     every: Annotated[Duration | None, Meta(description="an interval, `15m`")] = None
 
 
-class Spec(_Node, kw_only=True):
+class Spec(Block, frozen=True, kw_only=True):
     """A feed file."""
 
     name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$", description="the feed's name; the file is `<name>.yaml`")]

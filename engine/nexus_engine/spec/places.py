@@ -45,15 +45,17 @@ class TemplateCheck:
     Args:
         each: names of the feed's fan-out; None when they are not known (their block is broken) or the file has none.
         window: whether there is a window; None when that is not known.
+        initial: whether the first window has a start.
     """
 
     def __init__(
-        self, report: Report, project: Surroundings | None, *, each: frozenset[str] | None, window: bool | None
+        self, report: Report, project: Surroundings | None, *, each: frozenset[str] | None, window: bool | None, initial: bool = True
     ) -> None:
         self.report = report
         self.project = project
         self.each = each
         self.window = window
+        self.initial = initial
         self._missing_secrets: set[str] = set()
 
     def check(self, path: Path, node: Node, roots: frozenset[str], *, secrets: bool) -> None:
@@ -84,6 +86,9 @@ class TemplateCheck:
             elif root == "secrets" and not secrets:
                 message = "a secret may not stand here, only in params, headers, auth, body and the address"
                 self.report.add(path, "secret-place", message)
+            elif (root, name) == ("window", "start") and self.window and not self.initial and "default" not in text:
+                message = "`window.start` has no value in the first run: `cursor` has no `initial`"
+                self.report.add(path, "template-name", message, "give `initial`, or write {{ window.start | default('...') }}")
             else:
                 self._name(path, root, name)
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nexus_engine.contract.registry import Registered, Registry
-from nexus_engine.spec.checking import check_options
+from nexus_engine.spec.checking import check_options, check_value
 from nexus_engine.spec.convert import any_options, convert, literal
 from nexus_engine.spec.places import TemplateCheck, secret_options
 from nexus_engine.spec.report import Report
@@ -79,8 +79,10 @@ def check_auth(report: Report, path: Path, node: MappingNode, registry: Registry
     if len(node.entries) != 1:
         report.add(path, "wrong-value", "expected one key that names the auth method", "installed: " + ", ".join(sorted(registry.auth)))
         return
-    name = next(iter(node.entries))
-    plugin_of(report, (*path, name), name, registry, "auth")
+    name, entry = next(iter(node.entries.items()))
+    plugin = plugin_of(report, (*path, name), name, registry, "auth")
+    if plugin is not None:
+        check_value(report, (*path, name), plain(entry.value), plugin.cls.options)  # type: ignore[attr-defined]
 
 
 def check_format(report: Report, path: Path, node: Any, registry: Registry) -> None:
@@ -147,7 +149,7 @@ def error_steps(error: msgspec.ValidationError) -> Path:
 
 
 def error_words(error: msgspec.ValidationError) -> str:
-    """msgspec's message without its path; without what it quotes."""
+    """The message of a msgspec error without its path, and without what it quotes."""
     text = str(error).rsplit(" - at `", 1)[0]
     if text.startswith(("Invalid", "Object contains unknown")):
         return "not one of the values that are known here"

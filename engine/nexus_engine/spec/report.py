@@ -49,7 +49,7 @@ class Report:
         if path in self._bad or len(self._found) >= MAX_PROBLEMS:
             return
         assert self.root is not None
-        node, line, col = find(self.root, path)
+        _, line, col = find(self.root, path)
         if at_key and path:
             parent, _, _ = find(self.root, path[:-1])
             entry = getattr(parent, "entries", {}).get(path[-1])

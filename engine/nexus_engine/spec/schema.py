@@ -110,7 +110,10 @@ def _options(item: Registered, registry: Registry) -> dict[str, Any]:
     if "auth" in properties and registry.auth:
         auth = {key: value for key, value in properties["auth"].items() if key != "additionalProperties"}
         properties["auth"] = auth | {
-            "properties": {name: {} for name in sorted(registry.auth)},
+            "properties": {
+                name: schema_of(method.cls.options, templates=True)  # type: ignore[attr-defined]
+                for name, method in sorted(registry.auth.items())
+            },
             "additionalProperties": False,
             "maxProperties": 1,
         }

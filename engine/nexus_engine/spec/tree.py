@@ -245,11 +245,11 @@ def parse(text: str, file: str) -> tuple[Node | None, list[tuple[Path, Problem]]
     builder = None
     try:
         if len(text) > MAX_BYTES:
-            raise _Refused("yaml-too-big", f"the file is larger than {MAX_BYTES} bytes", 1, 1)  # noqa: TRY301
+            raise _Refused("yaml-too-big", f"the file is larger than {MAX_BYTES} bytes", 1, 1)
         builder = _Builder(text)
         root = builder.document()
         if root is None:
-            raise _Refused("yaml-empty", "the file is empty", 1, 1)  # noqa: TRY301
+            raise _Refused("yaml-empty", "the file is empty", 1, 1)
     except Exception as error:  # noqa: BLE001  PyYAML raises more than YAMLError (ValueError, AttributeError, RecursionError)
         return None, [((), _problem(_translate(error, text), (), text, file))]
     return root, [(path, _problem(refused, path, text, file)) for path, refused in builder.noted]

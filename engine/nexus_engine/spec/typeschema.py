@@ -46,7 +46,7 @@ def properties_of(struct: type, *, templates: bool = False) -> dict[str, Schema]
     found: dict[str, Schema] = {}
     for field in fields_of(struct):
         schema = dict(_schema(field.type, templates))
-        if field.default is not inspect.NODEFAULT and isinstance(field.default, (str, int, float)) and field.default != "":
+        if isinstance(field.default, (str, int, float)) and field.default != "":
             schema.setdefault("default", field.default if isinstance(field.default, (bool, str)) else _number(field.default))
         found[field.encode_name] = schema
     return found
