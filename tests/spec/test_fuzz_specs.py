@@ -89,7 +89,7 @@ def test_generated_specs_end_in_problems_or_a_spec():
             data = text_of(changed_value(rng, rng.choice(feeds), rng.choice([0.03, 0.1, 1])))[0].encode(errors="surrogatepass")
         else:
             data = changed_bytes(rng, rng.choice(texts), corpus)
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             text, problems = decode(data, "f.yaml")
             spec = None
@@ -101,8 +101,9 @@ def test_generated_specs_end_in_problems_or_a_spec():
                 problems, sound = loaded.problems, sound + (spec is not None)
         except Exception as error:
             raise AssertionError(f"seed {SEED + number}: {type(error).__name__}: {error}\n{data!r}") from error
-        took_s = time.perf_counter() - began
+        took_s = time.thread_time() - began
         slowest = max(slowest, took_s)
+        if took_s > 0.08: print(SEED + number, took_s)
         assert took_s < 1, f"seed {SEED + number} took {took_s:.2f} s"
         assert (spec is None) == any(problem.code != "secret-missing" for problem in problems), f"seed {SEED + number}: {problems}"
         assert all(problem.line >= 1 and problem.col >= 1 and problem.message for problem in problems), f"seed {SEED + number}"

@@ -1,0 +1,134 @@
+"""What people and programs see: one line per problem, the line of the file with a caret, no value of a secret."""
+
+import json
+
+import pytest
+from spec_material import registry
+from test_broken_specs import Surroundings
+
+from nexus_engine.spec.loader import load_text
+from nexus_engine.spec.problems import Problem, mask_secrets, path_text, render, to_json
+from nexus_engine.spec.spelling import distance, nearest
+
+HEAD = "name: x\nsource: {endpoint: 'https://x.org', each: {s: [A, B]}}\ncursor: {field: d, initial: 2020-01-01}\n"
+TAIL = "fields: {d: Date, v: Float64}\ntarget: {table: a.b, key: d}\n"
+
+MISTAKES = [  # (what replaces or follows the sound feed, path, code, word in message or suggestion)
+    ("schedule: {cron: '0 9 * *'}", "schedule.cron", "wrong-value", "five cron fields"),
+    ("schedule: {cron: '0 9 * * *', every: 15m}", "schedule.every", "exclusive", "only one"),
+    ("schedule: {timezone: UTC}", "schedule", "missing-key", "one of"),
+    ("schedule: streem", "schedule", "wrong-value", "did you mean `stream`?"),
+    ("validate: [{expect: betwen, field: v, min: 1}]", "validate[0].expect", "unknown-name", "did you mean `between`?"),
+    ("validate: [{expect: in_set, field: v}]", "validate[0].values", "missing-key", "needs `values`"),
+    ("validate: [{expect: between, field: v}]", "validate[0].min", "missing-key", "`min` or `max`"),
+    ("validate: [{expect: not_null, field: vv}]", "validate[0].field", "unknown-name", "did you mean `v`?"),
+    ("validate: [{expect: not_null, field: v, max: 3}]", "validate[0].max", "exclusive", "does not fit"),
+    ("validate: [{expect: unique, fields: [d, w]}]", "validate[0].fields[1]", "unknown-name", "no such field"),
+    ("validate: [{expect: not_null, field: v, severity: wran}]", "validate[0].severity", "wrong-value", "did you mean `warn`?"),
+    ("validate: [{expect: not_null, field: v, mostly: 1.5}]", "validate[0].mostly", "wrong-value", "1.0"),
+    ("transform: [{sql: SELECT 1, plugin: shout}]", "transform[0].plugin", "exclusive", "only one"),
+    ("transform: [{plugin: shuot}]", "transform[0].plugin", "unknown-name", "did you mean `shout`?"),
+    ("transform: [{plugin: shout, lod: true}]", "transform[0].lod", "unknown-key", "did you mean `loud`?"),
+    ("max_refused: 2", "max_refused", "wrong-value", "1.0"),
+    ("description: '{{ vars.x }}'", None, None, None),
+]
+
+FIELDS = [
+    ("{type: Float64, from: v, sql: d + 1}", "fields.v.sql", "exclusive", "only one"),
+    ("{type: Float64, from: each.t}", "fields.v.from", "unknown-name", "did you mean `each.s`?"),
+    ("{type: Float64, from: run.startedat}", "fields.v.from", "unknown-name", "did you mean `run.started_at`?"),
+    ("{type: Float64, from: 'a..b'}", "fields.v.from", "path", "character"),
+    ("Flaot64", "fields.v", "type", "Float64"),
+    ("{type: Float64, value: '{{ each.ss }}'}", "fields.v.value", "template-name", "did you mean `each.s`?"),
+    ("{type: Float64, value: '{{ secrets.K }}'}", "fields.v.value", "template-name", "not known in this place"),
+    ("{type: Float64, value: '{{ vars.plce }}'}", "fields.v.value", "template-name", "did you mean `vars.place`?"),
+    ("{type: Float64, value: '{{ each.s | uper }}'}", "fields.v.value", "template", "unknown filter"),
+    ("{type: '{{ vars.place }}'}", "fields.v.type", "template-place", "not read in this place"),
+    ("{type: Float64, from: '{{ each.s }}'}", "fields.v.from", "template-place", "not read in this place"),
+]
+
+SOURCES = [
+    ("{endpoint: 'https://x.org', plugin: htp}", "source.plugin", "unknown-name", "did you mean `http`?"),
+    ("{api: exampel, path: x}", "source.api", "unknown-name", "did you mean `example`?"),
+    ("{endpoint: 'https://x.org', format: jsn}", "source.format", "unknown-name", "did you mean `json`?"),
+    ("{endpoint: 'https://x.org', format: {json: {x: 1}}}", "source.format.json.x", "unknown-key", "not known"),
+    ("{endpoint: 'https://x.org', records: {path: a, zip: true, one: true}}", "source.records.one", "exclusive", "only one"),
+    ("{endpoint: 'https://x.org', records: 'a['}", "source.records", "path", "character"),
+    ("{endpoint: 'https://x.org', auth: {haeder: {X: y}}}", "source.auth.haeder", "unknown-name", "did you mean `header`?"),
+    ("{endpoint: 'https://x.org', auth: {basic: {usrname: y}}}", "source.auth.basic.usrname", "unknown-key", "did you mean `username`?"),
+    ("{endpoint: 'https://x.org', each: {s: []}}", "source.each.s", "wrong-value", "at least one"),
+    ("{endpoint: 'https://x.org', each: {s: [A, A]}}", "source.each.s[1]", "wrong-value", "already"),
+    ("{endpoint: 'https://x.org', rate: '{{ vars.plase }}'}", "source.rate", "template-name", "did you mean `vars.place`?"),
+    ("{endpoint: 'https://x.org', rate: '{{ secrets.R }}'}", "source.rate", "secret-place", "may not stand here"),
+    ("{endpoint: 'https://x.org', params: {'{{ each.s }}': 1}}", 'source.params."{{ each.s }}"', "template-place", "keys are not rendered"),
+    ("{endpoint: 'https://x.org', paginate: {limit: {size: 0}}}", "source.paginate.limit.param", "missing-key", "`param`"),
+]
+
+
+def problems_of(text):
+    return load_text(text, file="x.yaml", registry=registry(), project=Surroundings()).problems
+
+
+def check(text, path, code, word):
+    problems = problems_of(text)
+    if path is None:
+        assert all(p.code == "template-place" for p in problems), render(problems)
+        return
+    assert [(p.path, p.code) for p in problems] == [(path, code)], render(problems)
+    assert word in problems[0].message + problems[0].suggestion
+    assert problems[0].source_line
+
+
+@pytest.mark.parametrize(("extra", "path", "code", "word"), MISTAKES)
+def test_mistakes_of_a_feed(extra, path, code, word):
+    check(HEAD + TAIL + extra + "\n", path, code, word)
+
+
+@pytest.mark.parametrize(("field", "path", "code", "word"), FIELDS)
+def test_mistakes_of_a_field(field, path, code, word):
+    check(HEAD + f"fields:\n  d: Date\n  v: {field}\ntarget: {{table: a.b}}\n", path, code, word)
+
+
+@pytest.mark.parametrize(("source", "path", "code", "word"), SOURCES)
+def test_mistakes_of_a_source(source, path, code, word):
+    check(f"name: x\nsource: {source}\nfields: {{d: Date}}\ntarget: {{table: a.b}}\n", path, code, word)
+
+
+def test_the_first_window_needs_a_start():
+    feed = "name: x\nsource: {endpoint: 'https://x.org', params: {from: '{{ window.start }}'}}\ncursor: {field: d}\nfields: {d: Date}\ntarget: {table: a.b}\n"
+    check(feed, "source.params.from", "template-name", "initial")
+    check(feed.replace("cursor: {field: d}\n", ""), "source.params.from", "template-name", "no `cursor`")
+
+
+def test_rendering():
+    problem = Problem(file="a/b.yaml", line=2, col=3, path="x.y", code="unknown-key", message="`y` is not known", suggestion="did you mean `z`?", source_line="  y: 1")
+    assert render([problem]) == "a/b.yaml:2:3  x.y  unknown-key  `y` is not known; did you mean `z`?\n      y: 1\n      ^"
+    assert json.loads(to_json([problem]))[0]["suggestion"] == "did you mean `z`?"
+
+
+def test_a_long_line_is_cut_around_its_column():
+    problem = Problem(file="a", line=1, col=3000, path="x", code="c", message="m", source_line="a" * 2999 + "B" + "c" * 3000)
+    line, caret = render([problem]).split("\n")[1:]
+    assert len(line) < 200
+    assert line[caret.index("^")] == "B"
+
+
+def test_values_of_secrets_are_never_shown():
+    feed = HEAD.replace("each:", "auth: {header: {X-Api-Key: S3CRET-canary}}, apikey: S3CRET-canary, each:") + "api_token: S3CRET-canary\n" + TAIL
+    shown = render(problems_of(feed)) + to_json(problems_of(feed)).decode()
+    assert "unknown-key" in shown and "S3CRET" not in shown
+    assert mask_secrets('password: "a b"') == "password: ***"
+    assert mask_secrets('auth: {query: {api_key: "{{ secrets.K }}"}}') == 'auth: {query: {api_key: "{{ secrets.K }}"}}'
+
+
+def test_control_characters_do_not_reach_a_terminal():
+    shown = render(problems_of(HEAD + TAIL + '"a\\e[31m\\nb": 1\n'))
+    assert "\x1b" not in shown
+    assert len([line for line in shown.splitlines() if line.startswith("x.yaml:")]) == 1
+
+
+def test_spelling():
+    assert [distance("abc", word, 2) for word in ("abc", "acb", "ab", "xbc", "abcde", "abcdef")] == [0, 1, 1, 1, 2, 3]
+    assert nearest("recrods", ["records", "rate"]) == "records"
+    assert nearest("zz", ["min", "max"]) == ""
+    assert path_text(("fields", "a b", "from", 0, "x.y")) == 'fields.a b.from[0]."x.y"'
