@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import traceback
 from typing import Any
@@ -38,10 +37,8 @@ def guarded(group: click.Command, args: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         out.note("interrupted")
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`). Python would complain once more while it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except SystemExit as stop:  # click's answer to a reader of our output that went away (`| head`)
+        return OK if isinstance(stop.__context__, BrokenPipeError) else FAILED
     except NexusError as error:
         show(out, error)
         return int(getattr(error, "exit_code", FAILED))

@@ -45,6 +45,7 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
     from nexus_engine.cli.progress import progress
     from nexus_engine.service.socket_client import connect
 
+    context.replaying = replay is not None
     args: dict[str, Any] = {"feeds": list(feeds), "trigger": "once"}
     if record or replay:
         refuse_owner(context, "--record" if record else "--replay")
@@ -54,7 +55,6 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
             context.out.note(f"forwarded to process {client.health()['pid']}, which owns the data folder")
             reports = client.call("run", {**args, "trigger": "socket"}, observers.emit)
         else:
-            context.replaying = replay is not None
             _check(context, feeds)
             with owning(context, observers=observers, record=record, replay=replay) as owner:
                 _tell_broken(context, owner, feeds)

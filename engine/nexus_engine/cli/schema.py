@@ -12,7 +12,10 @@ from nexus_engine.cli.failures import FAILED, Exit
 @click.option("--check", is_flag=True, help="Write nothing; fail when a file is stale.")
 @verb
 def command(context: Context, check: bool) -> None:
-    """Write JSON Schemas for editors into schemas/, with the plugins installed here."""
+    """Write JSON Schemas for editors.
+
+    They go into schemas/, with the plugins installed here.
+    """
     from nexus_engine.cli.files import written
     from nexus_engine.spec.schema import texts
 

@@ -13,9 +13,9 @@ from nexus_engine.errors import ConfigError
 @click.argument("feeds", nargs=-1)
 @verb
 def command(context: Context, feeds: tuple[str, ...]) -> None:
-    """Run the feeds' recorded tests: `<feed>.test.yaml` beside each feed.
+    """Run the feeds' recorded tests.
 
-    Each test runs the real engine on a temporary data folder; a server on loopback answers from the recording.
+    They are in `<feed>.test.yaml` beside each feed. Each test runs the real engine on a temporary data folder; a server on loopback answers from the recording.
     """
     import msgspec
 

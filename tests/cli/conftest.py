@@ -1,0 +1,1 @@
+from cli_projects import api, example, project  # noqa: F401
