@@ -174,7 +174,9 @@ def test_a_mapped_base_url_answers_and_its_links_to_itself_count_as_the_api():
         http = client(auth=WORDS["header"], base_urls={"https://api.invalid/data": mirror.url + "/v1"})
         response = http.send(HttpRequest("GET", "https://api.invalid/data/a"))
         assert response.location == "https://api.invalid/data/b"
-        assert [request.path for request in mirror.requests] == ["/v1/a", "/v1/b"]
+        link = HttpRequest("GET", mirror.url + "/v1/b?page=2", base="https://api.invalid/data/a")
+        assert http.send(link).location == "https://api.invalid/data/b?page=2"
+        assert [request.path for request in mirror.requests] == ["/v1/a", "/v1/b", "/v1/b"]
         assert all(request.headers["host"] == f"127.0.0.1:{mirror.port}" for request in mirror.requests)
         assert all(request.headers["x-api-key"] == SECRET for request in mirror.requests)
     assert BaseUrls({"https://api.invalid/data": "http://m"}).target("https://api.invalid/database") == "https://api.invalid/database"

@@ -132,5 +132,5 @@ def test_a_cassette_that_vcrpy_wrote(tmp_path):
 
 def test_a_recording_is_never_overwritten(recorded):
     folder, _ = recorded
-    with RawServer(lambda _: answer(gzip.compress(b"x"))) as server, pytest.raises(FileExistsError):
+    with RawServer(lambda _: answer(gzip.compress(b"x"))) as server, pytest.raises(StopFeed, match="exists already"):
         host(record=folder).for_feed("feed").send(HttpRequest("GET", server.url))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip as gzip_
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -65,6 +66,7 @@ class RawServer:
     """Runs inside ``with``. ``requests`` is its log."""
 
     script: Script
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
@@ -73,7 +75,7 @@ class RawServer:
         self._closing = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -91,6 +93,11 @@ class RawServer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self.tls is not None:
+            try:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             file = connection.makefile("rb")
@@ -108,7 +115,7 @@ class RawServer:
                     if not reply.keep:
                         connection.shutdown(socket.SHUT_WR)
                         return
-            except OSError:
+            except (OSError, ValueError):  # the client left, or spoke no HTTP
                 return
 
 

@@ -23,7 +23,7 @@ from nexus_engine.cli.failures import FAILED, Exit
 if TYPE_CHECKING:
     from nexus_engine.compile.feeds import LoadedFeeds
 
-LIBRARIES = ("chdb", "pyarrow", "httpx", "msgspec", "sqlalchemy", "pluggy", "jinja2", "sqlglot", "croniter", "clickhouse-driver")
+LIBRARIES = ("chdb", "pyarrow", "certifi", "msgspec", "sqlalchemy", "pluggy", "jinja2", "sqlglot", "croniter", "clickhouse-driver")
 LEAST_FREE_BYTES = 10**9
 CONNECT_TIMEOUT_S = 5.0
 

@@ -125,7 +125,16 @@ class HttpHost:
 
     def _exchanged(self, *exchange: Any) -> None:
         assert self._recorder is not None
-        self._recorder.exchanged(self._current.feed, *exchange)
+        try:
+            self._recorder.exchanged(self._current.feed, *exchange)
+        except FileExistsError as error:
+            raise StopFeed(
+                f"the recording {error.filename} exists already", did="nothing was recorded over it", do="record into another folder",
+            ) from None
+
+    def logical(self, request: HttpRequest) -> HttpRequest:
+        """A next-link that a mapped server gave, as the API's own URL."""
+        return replace(request, url=self._bases.logical(request.url)) if request.base else request
 
 
 def _merged(policy: Policy, defaults: Policy) -> Policy:
@@ -167,7 +176,7 @@ class FeedHttp:
         self._retry = Retry(words.attempts, float(words.base), float(words.max_wait)) if words else Retry()
 
     def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
-        return self._send(request, accept, check, self._auth)
+        return self._send(self._host.logical(request), accept, check, self._auth)
 
     def map(self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset()) -> Iterator[HttpResponse]:
         ahead = self._policy.concurrency or CONCURRENCY
