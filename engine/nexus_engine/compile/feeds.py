@@ -73,20 +73,18 @@ def _load_one(
     if path.suffix != ".yaml" and loaded.report.root is not None:
         loaded.report.add((), "file-name", "a feed's file ends in .yaml", f"rename it to {path.stem[:80]}.yaml")
         loaded.spec = None
-    return loaded, compile_loaded(loaded, formats, registry, project.vars)
+    transformers = {name: item.cls for name, item in registry.transformers.items()}
+    return loaded, compile_loaded(loaded, formats, transformers, project.vars)
 
 
 def compile_loaded(
-    loaded: Loaded, formats: Mapping[str, type], registry: Registry | None = None, vars: Mapping[str, str] | None = None
+    loaded: Loaded, formats: Mapping[str, type], transformers: Mapping[str, type] | None = None, vars: Mapping[str, str] | None = None
 ) -> Plan | None:
     """The plan of a feed that was read; None when its file is wrong, or after problems were added to its report."""
     if loaded.spec is None:
         return None
     try:
-        plan = compile_feed(
-            loaded.spec, formats=formats, vars=vars,
-            transformers={name: item.cls for name, item in registry.transformers.items()} if registry else {},
-        )
+        plan = compile_feed(loaded.spec, formats=formats, transformers=transformers, vars=vars)
     except CompileError as error:
         for problem in error.problems:
             loaded.report.add(place(problem.path), problem.code, problem.message, _hint(problem.suggestion))
