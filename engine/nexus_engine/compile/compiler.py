@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -340,7 +341,7 @@ def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
 
 def _first_sentence(message: str) -> str:
     """ClickHouse's message without the query it repeats."""
-    return message.split(": In scope ")[0].split(": while executing ")[0].split("\n")[0][:300]
+    return re.split(r": In scope |: while executing |\n", message, maxsplit=1)[0][:300]
 
 
 def _structure_literal(structure: Structure) -> str:

@@ -52,7 +52,7 @@ def _parse(kind: CHType, text: str, zone: str) -> str:
 
 def _proven(parsed: str, text: str) -> str:
     """The parsed time's own text begins with what was read: catches saturation, 02-30, 25:00 and a clock-change gap at once."""
-    return f"startsWith(toString({parsed}), concat(substring({text}, 1, 10), ' ', substring({text}, 12)))"
+    return f"(length({text}) >= 19 AND startsWith(toString({parsed}), concat(substring({text}, 1, 10), ' ', substring({text}, 12))))"
 
 
 def _iso(kind: CHType, text: str) -> str:
@@ -72,16 +72,16 @@ def _iso(kind: CHType, text: str) -> str:
 def _iso_slow(kind: CHType, text: str) -> str:
     """Offsets, no seconds, a date alone, digits beyond the precision that are zero."""
     precision = kind.numbers[0] if kind.numbers else 0
-    digits = rf"([0-9]{{1,{precision}}})0*" if precision else "(0)0*"
+    digits = rf"([0-9]{{0,{precision}}})0*" if precision else "(0*)"
     shape = (
         r"^([0-9]{4}-[0-9][0-9]-[0-9][0-9])(?:[Tt ]([0-9][0-9]:[0-9][0-9])(:[0-9][0-9])?"
-        rf"(?:[.,]{digits})?)? ?(Z|z|UTC|[+-][0-9][0-9](?::?[0-5][0-9])?)?$"
+        rf"(?:[.,]{digits})?)? ?(Z|z|UTC|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
     )
     fraction = "if(g[4] = '', '', concat('.', g[4]))" if precision else "''"
     naive = f"concat(g[1], ' ', if(g[2] = '', '00:00', g[2]), if(g[3] = '', ':00', g[3]), {fraction})"
     offset = (
         "if(g[5] IN ('', 'Z', 'z', 'UTC'), 0, if(startsWith(g[5], '-'), -60, 60) * "
-        "(toInt32OrZero(substring(g[5], 2, 2)) * 60 + toInt32OrZero(right(replaceOne(rpad(g[5], 5, '0'), ':', ''), 2))))"
+        "(toInt32OrZero(substring(g[5], 2, 2)) * 60 + if(length(g[5]) > 3, toInt32OrZero(right(g[5], 2)), 0)))"
     )
 
     local = f"toDateTime64OrNull(n, {precision}, {_zone(kind)})"

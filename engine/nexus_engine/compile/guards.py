@@ -9,6 +9,7 @@ the rows that need it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from nexus_engine.clickhouse.quoting import literal
@@ -115,8 +116,8 @@ def _ipv6(kind: CHType, text: str) -> str:
     return f"if(position({text}, ':') > 0, toIPv6OrNull({text}), NULL)"
 
 
-_WORDS = {
-    "String": lambda kind, text: text,
+_WORDS: dict[str, Callable[[CHType, str], str]] = {
+    "String": lambda _, text: text,
     "FixedString": _fixed,
     "Bool": _bool,
     "UUID": _uuid,

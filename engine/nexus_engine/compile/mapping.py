@@ -143,10 +143,8 @@ class Scope:
 def source_text(spec: FieldSpec, name: str, scope: Scope) -> str:
     """SQL of a field's text over the record, with `missing` and `default` applied. Paths are left as markers until every path
     is known (:meth:`Scope.resolved`). Without `from` it is the record's value of exactly this name."""
-    if spec.value is not None:
-        text = scope.template(spec.value)
-    else:
-        text = scope.text(spec.from_) if spec.from_ else scope.path((name,))
+    read = scope.text(spec.from_) if spec.from_ else None
+    text = scope.template(spec.value) if spec.value is not None else read or scope.path((name,))
     if spec.missing:
         text = f"if({text} IN ({', '.join(map(literal, spec.missing))}), NULL, {text})"
     return text if spec.default is None else f"toNullable(ifNull({text}, {literal(spec.default)}))"

@@ -1,6 +1,6 @@
-"""The Query: the one ClickHouse query of a feed, as plain data, and the statements around it.
+r"""The Query: the one ClickHouse query of a feed, as plain data, and the statements around it.
 
-Texts hold markers (``\\0raw\\0``, ``\\0run_id\\0``) where a path or a value of the run goes; a NUL never stands in SQL that
+Texts hold markers (``\0raw\0``, ``\0run_id\0``) where a path or a value of the run goes; a NUL never stands in SQL that
 `clickhouse.quoting` wrote, so nothing in a spec can look like one.
 """
 
@@ -103,6 +103,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def select_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """The same SELECT, for people and for describing."""
         return filled(self.select, raw, run) + _SETTINGS_SQL
+
+    def refused_rows_sql(self, mapped: Path) -> str:
+        """Rows `_p, _i` of the refused records, in order."""
+        return f"SELECT DISTINCT _p, _i FROM {self._mapped(mapped)} WHERE NOT _ok AND NOT _filtered ORDER BY _p, _i{_SETTINGS_SQL}"
 
     def refused_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """Rows `_p, _i, reasons Array(String)` of the refused records, each reason `<field>: <code>: <text>`."""

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905  a thousand names read better as a text
 """Functions that `sql:` may call: scalar and deterministic, no clock, no random number, no dictionary, file, network or state.
 
 Taken from `system.functions` of ClickHouse 26.9; a test asks the engine that each of them is still one.

@@ -74,7 +74,7 @@ class Layers:
         items = [f"{sql} AS {ident(name)}" for name, sql in {**texts, **(self.extra or {})}.items()]
         return f"SELECT _p, _i{''.join(f',{chr(10)}    {item}' for item in items)}\n  FROM (\n  {self.rows}\n  )"
 
-    def _values(self, flag: str, only: Callable[[Field], bool] = lambda field: True) -> str:
+    def _values(self, flag: str, only: Callable[[Field], bool] = bool) -> str:
         items = []
         for field in self.fields:
             value = field.value() if not field.sql else cast_sql(field.kind, field.sql) if only(field) else _nothing(field)

@@ -16,7 +16,7 @@ from nexus_engine.compile.scalar_functions import ANY_CASE, CASE_SENSITIVE
 from nexus_engine.compile.select import Step
 
 if TYPE_CHECKING:
-    from sqlglot.tokens import Token
+    from sqlglot.tokenizer_core import Token
 
 Bind = Callable[[tuple[str, ...]], str]
 _OPERATORS = {
@@ -146,8 +146,8 @@ def _named(piece: list[Token], written: str) -> tuple[str, list[Token]]:
     """(name, the expression's tokens) of `expr AS name`, or of a column alone."""
     if len(piece) > 2 and piece[-2].text.lower() == "as":
         return piece[-1].text, piece[:-2]
-    alone = len(piece) == 1 and piece[0].token_type.name in ("VAR", "IDENTIFIER") or (
-        len(piece) == 1 and re.fullmatch(r"[A-Za-z_]\w*", piece[0].text) and piece[0].token_type.name not in ("STRING", "NUMBER")
+    alone = len(piece) == 1 and piece[0].token_type.name not in ("STRING", "NUMBER") and (
+        piece[0].token_type.name == "IDENTIFIER" or re.fullmatch(r"[A-Za-z_]\w*", piece[0].text)
     )  # fmt: skip
     return (piece[0].text if alone else ""), piece
 
@@ -255,7 +255,7 @@ def _function(token: Token, name: str) -> None:
 
 
 def _plain(message: str) -> str:
-    """sqlglot's message on one line, without its colours and position."""
+    """The parser's message on one line, without its colours and position."""
     message = re.sub(r"\x1b\[[0-9;]*m", "", message).split("\n")[0]
     message = re.sub(r" for <class '[^']*'>", "", message)
     return re.sub(r"\s*Line \d+, Col: \d+\.?.*", "", message).strip()

@@ -43,7 +43,7 @@ def plain_number(text: str) -> str:
 def integer_text(text: str) -> str:
     """The canonical text of a whole number, however it is written: `+5`, `007`, `5.0`, `1e5`. Anything else stays no integer."""
     shape = literal(r"^\+?(-?)0*([0-9]+?)(?:\.0*)?$")
-    return f"replaceRegexpOne({plain_number(text)}, {shape}, '\\\\1\\\\2')"
+    return let(f"replaceRegexpOne({plain_number(text)}, {shape}, '\\\\1\\\\2')", lambda n: f"if({n} = '-0', '0', {n})")
 
 
 def quoted_json(text: str) -> str:
