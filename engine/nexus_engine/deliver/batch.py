@@ -9,11 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.plan import Plan
-from nexus_engine.compile.raw import records_of
+from nexus_engine.compile.raw import rebuild, records_of
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.stage import Stage, Staged
@@ -88,7 +87,7 @@ def work(stage: Stage, bench: Bench) -> Worked:
     mapped = bench.file(f"{stage.path.stem}.mapped.arrow")
     kept, poison = _map(stage, bench, mapped)
     stats = _stats(bench, mapped) if kept.has_lines else {}
-    failures = _guilty_pages(kept, stats, poison, bench)
+    failures = _guilty_pages(kept, stats, poison, bench, mapped)
     if failures:
         cut = _cut(kept, failures, bench)
         poison = [refusal for refusal in poison if refusal.p in {staged.p for staged in cut.payloads}]
@@ -99,7 +98,7 @@ def work(stage: Stage, bench: Bench) -> Worked:
             kept = cut
         stats = _stats(bench, mapped) if kept.has_lines else {}
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
-    refusals = poison + _refusals(kept, stats, bench)
+    refusals = poison + _refusals(kept, stats, bench, mapped)
     return Worked(kept, stats, refusals, failures, warnings, {}, 0, None)
 
 
@@ -172,7 +171,9 @@ def _poisoned(poison: list[Refusal]) -> Counter[int]:
     return Counter(refusal.p for refusal in poison)
 
 
-def _guilty_pages(stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench) -> dict[int, StopFeed]:
+def _guilty_pages(
+    stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Path
+) -> dict[int, StopFeed]:
     """Per unit: the error of its first page with more refusals than `max_refused`."""
     limit, bad = bench.plan.max_refused, _poisoned(poison)
     failures: dict[int, StopFeed] = {}
@@ -181,14 +182,16 @@ def _guilty_pages(stage: Stage, stats: dict[int, PageStats], poison: list[Refusa
         read = page.read + bad[staged.p]
         refused = read - page.ok - page.filtered
         if read and refused / read > limit and staged.unit not in failures:
-            failures[staged.unit] = _too_many(staged, refused, read, stage, poison, bench)
+            failures[staged.unit] = _too_many(staged, refused, read, stage, poison, bench, mapped)
     return failures
 
 
-def _too_many(staged: Staged, refused: int, read: int, stage: Stage, poison: list[Refusal], bench: Bench) -> TooManyRefused:
+def _too_many(
+    staged: Staged, refused: int, read: int, stage: Stage, poison: list[Refusal], bench: Bench, mapped: Path
+) -> TooManyRefused:
     shown = [refusal for refusal in poison if refusal.p == staged.p]
     if staged.length:
-        shown += _explain(stage, {staged.p}, bench, f"page{staged.p}")
+        shown += _explain(stage, {staged.p}, bench, mapped, f"page{staged.p}")
     reasons = Counter(reason for refusal in shown for reason in refusal.reasons)
     common = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
     sample = f"; for example {shown[0].raw[:200]}" if shown else ""
@@ -246,23 +249,29 @@ def _judge_batch(
     return warnings
 
 
-def _refusals(stage: Stage, stats: dict[int, PageStats], bench: Bench) -> list[Refusal]:
+def _refusals(stage: Stage, stats: dict[int, PageStats], bench: Bench, mapped: Path) -> list[Refusal]:
     guilty = {p for p, page in stats.items() if page.read > page.ok + page.filtered}
-    return _explain(stage, guilty, bench, "refused") if guilty else []
+    return _explain(stage, guilty, bench, mapped, "refused") if guilty else []
 
 
-def _explain(stage: Stage, guilty: set[int], bench: Bench, name: str) -> list[Refusal]:
-    """The reasons of the refused rows of some payloads, each with its record's own text."""
-    small = bench.file(f"{stage.path.stem}.{name}.jsonl")
-    stage.extract(guilty, small)
-    reasons: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for row in bench.engine.rows(bench.plan.query.refused_sql(small, bench.run)):
-        reasons[int(row["_p"])].append(row)
-    found = []
-    source = bench.plan.source
-    for p, rows in sorted(reasons.items()):
-        records = records_of(stage.body(stage.at(p)), source.records, source.flat, source.want.leaves)
-        found += [
-            Refusal(p, int(row["_i"]), records[int(row["_i"])].decode("utf-8", "replace"), tuple(row["reasons"])) for row in rows
-        ]
-    return found
+def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: str) -> list[Refusal]:
+    """The reasons of the refused rows of some payloads, each with its record's own text. Reasons cost more than rows, so the
+    query for them sees the refused records alone, each payload rebuilt around its own."""
+    source, query = bench.plan.source, bench.plan.query
+    refused: dict[int, list[int]] = defaultdict(list)
+    for row in bench.engine.rows(query.refused_rows_sql(mapped)):
+        if row["_p"] in guilty:
+            refused[row["_p"]].append(row["_i"])
+    small, texts = bench.file(f"{stage.path.stem}.{name}.jsonl"), {}
+    with small.open("wb") as out:
+        for p, numbers in refused.items():
+            staged = stage.at(p)
+            body = stage.body(staged)
+            records = records_of(body, source.records, source.flat, source.want.leaves)
+            texts[p] = [records[number] for number in numbers]
+            out.write(stage.line(staged, rebuild(body, texts[p], source.records, source.flat, source.want.leaves)))
+    return [
+        Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), tuple(row["reasons"]))
+        for row in sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
+        for p, i in [(row["_p"], row["_i"])]
+    ]
