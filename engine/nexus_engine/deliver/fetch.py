@@ -41,6 +41,7 @@ class Arrival:
     unit: Unit | None = None
     payload: Payload | None = None
     error: NexusError | None = None
+    stopped: bool = False  # the partition ends here because the engine stops
 
 
 class Channel:
@@ -116,20 +117,20 @@ class Fetchers:
             except IndexError:
                 return
             try:
-                if not self._stopping():
-                    self._partition(ticket)
-                self._channel.put(Arrival(ticket))
+                whole = not self._stopping() and self._partition(ticket)
+                self._channel.put(Arrival(ticket, stopped=not whole))
             except NexusError as error:
-                self._channel.put(Arrival(ticket, error=error))
+                # What a source says while the engine stops is that it was stopped: the window stays open, nothing failed.
+                stopped = self._stopping()
+                self._channel.put(Arrival(ticket, error=None if stopped else error, stopped=stopped))
             except Exception as error:  # noqa: BLE001  a plugin may raise anything; it stops this feed only
                 self._channel.put(Arrival(ticket, error=plugin_failed(error)))
 
-    def _partition(self, ticket: Ticket) -> None:
-        """Every window that is due, one after the other; later windows start from what this run has read."""
+    def _partition(self, ticket: Ticket) -> bool:
+        """Every window that is due, one after the other; later windows start from what this run has read. False when the
+        engine stops first."""
         position = ticket.safe
-        for unit in units(self._rule, position, self._now):
-            if self._stopping() or not self._unit(ticket, unit):
-                return
+        return all(not self._stopping() and self._unit(ticket, unit) for unit in units(self._rule, position, self._now))
 
     def _unit(self, ticket: Ticket, unit: Unit) -> bool:
         """Read one window. False when it was left open because the engine stops."""

@@ -129,7 +129,7 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
         _fail(report, arrival.error, ticket.partition.key)
         return 1
     if unit is None or payload is None:
-        ticket.finished = True
+        ticket.finished = not arrival.stopped
         return 1
     if not ticket.failed:
         stage.add(stage.unit(ticket.partition, unit.window, (ticket, unit)), payload)
