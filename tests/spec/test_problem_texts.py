@@ -61,6 +61,9 @@ SOURCES = [
     ("{endpoint: 'https://x.org', rate: '{{ vars.plase }}'}", "source.rate", "template-name", "did you mean `vars.place`?"),
     ("{endpoint: 'https://x.org', rate: '{{ secrets.R }}'}", "source.rate", "secret-place", "may not stand here"),
     ("{endpoint: 'https://x.org', params: {'{{ each.s }}': 1}}", 'source.params."{{ each.s }}"', "template-place", "keys are not rendered"),
+    ("{endpoint: 'https://x.org', params: {a: '{{ vars.place }}'}, paginate: {page: p, next: n}}", "source.paginate", "wrong-value", "exactly one"),
+    ("{endpoint: 'https://x.org', params: {a: '{{ vars.place }}'}, errors: [{then: fail}]}", "source.errors[0]", "wrong-value", "needs"),
+    ("{each: {s: [A]}}", "source", "plugin-option", "endpoint"),
     ("{endpoint: 'https://x.org', paginate: {limit: {size: 0}}}", "source.paginate.limit.param", "missing-key", "`param`"),
 ]
 
@@ -132,3 +135,37 @@ def test_spelling():
     assert nearest("recrods", ["records", "rate"]) == "records"
     assert nearest("zz", ["min", "max"]) == ""
     assert path_text(("fields", "a b", "from", 0, "x.y")) == 'fields.a b.from[0]."x.y"'
+
+
+FRED = """\
+# yaml-language-server: $schema=../schemas/source.schema.json
+name: fred_daily
+source:                                  # plugin: http is the default
+  endpoint: https://api.stlouisfed.org/fred/series/observations
+  params: {file_type: json, api_key: "{{ secrets.FRED_API_KEY }}", series_id: "{{ each.series }}", observation_start: "{{ window.start }}"}
+  each: {series: [FEDFUNDS, DGS10, M2SL, UNRATE, CPIAUCSL]}
+  paginate: {offset: offset, limit: {param: limit, size: 100000}, total: count}
+  records: observations
+schedule: {cron: "0 9 * * *", timezone: America/New_York}
+cursor: {field: date, lookback: 30d, initial: 2000-01-01}
+fields:
+  indicator: {type: LowCardinality(String), from: each.series}
+  date:      Date
+  value:     {type: Nullable(Float64), missing: ["."]}
+  timestamp: {type: DateTime, from: run.started_at}
+validate:
+  - {expect: between, field: value, min: -100, max: 1e7}
+target: {table: macro.indicators, key: [indicator, date], partition_by: toYYYYMM(date)}
+"""
+
+
+def test_a_whole_feed_in_eighteen_lines():
+    loaded = load_text(FRED, file="fred_daily.yaml", stem="fred_daily", registry=registry(), project=Surroundings())
+    assert [problem.code for problem in loaded.problems] == ["secret-missing"]
+    assert loaded.spec.fields["date"].type == "Date"
+    assert (loaded.spec.validate[0].max, loaded.spec.cursor.initial, loaded.spec.target.sink) == ("1e7", "2000-01-01", "clickhouse")
+    assert loaded.spec.source.options["paginate"] == {"offset": "offset", "limit": {"param": "limit", "size": "100000"}, "total": "count"}
+
+
+def test_a_name_of_a_field_is_no_free_text():
+    check(HEAD + "fields:\n  d: Date\n  value: {type: String, from: '{{ each.s }}'}\ntarget: {table: a.b}\n", "fields.value.from", "template-place", "not read")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 from zoneinfo import available_timezones
 
 import msgspec
@@ -64,6 +65,7 @@ class CHType(msgspec.Struct, frozen=True):
         return self.name in _CONTAINERS
 
 
+@lru_cache(maxsize=4096)
 def parse_type(text: str) -> CHType:
     """The tree of a type text.
 

@@ -24,8 +24,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
     """Base of every plugin's options. Describe each field with ``Annotated[T, msgspec.Meta(description=...)]``."""
 
     @classmethod
-    def problems(cls, options: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
-        """(key or path, message) of what the types alone cannot say, for `validate-config`: "give `endpoint` or `path`".
+    def problems(cls, options: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:  # noqa: ARG003  for those that override it
+        """(key, or "" for the whole; message) of what the types alone cannot say, for `validate-config`: "give `endpoint` or `path`".
 
         Args:
             options: as written, the API's merged under the feed's: scalars are texts and may be unrendered templates.

@@ -19,6 +19,7 @@ from nexus_engine.spec.plugins import (
     check_format,
     check_keys,
     check_templates,
+    check_values,
     check_whole,
     error_steps,
     error_words,
@@ -128,6 +129,7 @@ def _check_open(report: Report, node: MappingNode, kind: type, registry: Registr
     if "base_url" in node.entries:
         templates.check(("base_url",), node.entries["base_url"].value, roots, secrets=True)
     options: type = plugin.cls.options  # type: ignore[attr-defined]
+    check_values(report, (), options_data(node, kind, options), options)
     return options
 
 

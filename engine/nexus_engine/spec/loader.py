@@ -30,6 +30,7 @@ from nexus_engine.spec.plugins import (
     check_format,
     check_keys,
     check_templates,
+    check_values,
     check_whole,
     error_steps,
     error_words,
@@ -44,7 +45,7 @@ from nexus_engine.spec.tree import Mapping as MappingNode
 from nexus_engine.spec.typeschema import fields_of, required_of
 
 _TOP_SCALARS = {name: get_type_hints(Spec, include_extras=True)[name] for name in ("name", "enabled", "max_refused")}
-_FREE_TEXT = frozenset({"description", "missing", "default", "values", "regex", "value"})
+_FREE_TEXT = frozenset({"description", "missing", "default", "values", "regex"})
 _MERGED = ("params", "headers")
 
 
@@ -262,8 +263,9 @@ class _Feed:
             check_format(report, ("source", "format"), entries["format"].value, registry)
         elif self.api is None or self.api.format is None:
             plugin_of(report, ("source",), "json", registry, "formats")
+        options: type = plugin.cls.options  # type: ignore[attr-defined]
+        check_values(report, ("source",), options_data(source, SourceSpec, options), options)
         if self.api is not None or not _text(source, "api"):
-            options: type = plugin.cls.options  # type: ignore[attr-defined]
             check_whole(report, ("source",), self._merged_options(source, options), options)
 
     def _api(self, source: MappingNode) -> ApiFile | None:
@@ -293,7 +295,7 @@ class _Feed:
                 templates.check(path, scalar, VALUE_ROOTS, secrets=False)
             elif path[0] == "source" and len(path) > 1 and path[1] not in _ENGINE_KEYS:
                 continue
-            elif not any(step in _FREE_TEXT for step in path) and not (path[0] == "transform" and path[-1] != "sql"):
+            elif _last_key(path) not in _FREE_TEXT and (path[0] != "transform" or path[-1] == "sql"):
                 self.report.add(path, "template-place", "templates are not read in this place", "they stand in source options and in `value`")
 
     def spec(self) -> Spec:
@@ -317,6 +319,11 @@ class _Feed:
 
 
 _ENGINE_KEYS = frozenset({"plugin", "api", "each", "records", "format"})
+
+
+def _last_key(path: Path) -> str:
+    """The key a place belongs to, list items left out."""
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
 def _text(node: Node, key: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -102,8 +102,26 @@ def check_format(report: Report, path: Path, node: Any, registry: Registry) -> N
             check_options(report, (*path, name), plain(entry.value), plugin.cls.options, None)  # type: ignore[attr-defined]
 
 
+@lru_cache(maxsize=256)
+def _types(options: type) -> dict[str, Any]:
+    """The type of each option, by the name it has in a file."""
+    hints = get_type_hints(options, include_extras=True)
+    return {field.encode_name: hints[field.name] for field in fields_of(options)}
+
+
+def check_values(report: Report, path: Path, own: Mapping[str, Any], options: type) -> None:
+    """Each option of this file that holds no template is read as its type: what a schema cannot say is found here."""
+    types = _types(options)
+    for key, value in own.items():
+        if key in types and report.clean(*path, key) and not _templated(value):
+            try:
+                convert(value, types[key])
+            except msgspec.ValidationError as error:
+                report.add(_error_path(report, (*path, key), error), "wrong-value", error_words(error))
+
+
 def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: type) -> None:
-    """Options with everything merged in: what must be there is, the plugin has no objection, and values without templates fit."""
+    """Options with everything merged in: what must be there is, and the plugin has no objection."""
     if not report.clean(*path):
         return
     for name in required_of(options):

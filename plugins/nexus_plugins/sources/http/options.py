@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -96,6 +97,11 @@ class HttpOptions(Policy, frozen=True):
     idempotent: Annotated[bool | None, Meta(description="may be sent again after a failure; true for GET, else false")] = None
     paginate: Annotated[Paginate | None, Meta(description="how pages follow each other")] = None
     errors: Annotated[tuple[ErrorRule, ...], Meta(description="errors inside answers; the first that holds decides")] = ()
+
+    @classmethod
+    def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        if not options.get("endpoint") and not options.get("base_url"):
+            yield "", "needs `endpoint`, or an `api` with a `base_url`"
 
     def __post_init__(self) -> None:
         if not (self.endpoint or self.base_url or self.path):
