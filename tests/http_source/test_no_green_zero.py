@@ -10,7 +10,7 @@ import json
 import pytest
 from nexus_engine.contract.records import Records
 from nexus_engine.errors import PageError, RetryLater, StopFeed
-from raw_server import RawServer, answer
+from raw_server import Raw, RawServer, answer
 from source_bench import Feed
 
 SHAPES = {
@@ -174,3 +174,41 @@ def test_the_body_is_handed_on_as_it_came(body):
 def test_other_encodings_of_json(encoding):
     with RawServer(lambda _: answer('[{"a":"é"}]'.encode(encoding))) as server:
         assert Feed({"endpoint": server.url}).bodies() == [[{"a": "é"}]]
+
+
+@pytest.mark.parametrize(
+    ("format", "records", "cut"), [("csv", ".", b"a,b\n1,2\n3,4"), ("json", ".", b'[{"a": 1}'), ("xml", "r/e", b"<r><e><a>1</a></e>")]
+)
+def test_a_close_delimited_body_that_was_cut_is_noticed(format, records, cut):
+    with RawServer(lambda _: Raw([b"HTTP/1.1 200 OK\r\n\r\n" + cut])) as server:
+        feed = Feed({"endpoint": server.url, "retry": {"attempts": "2"}}, records, format=format, leaves=["a"])
+        with pytest.raises((PageError, RetryLater)):
+            feed.read()
+        assert len(server.requests) == (1 if format == "xml" else 2)
+
+
+def test_a_close_delimited_table_that_ends_with_its_line_is_whole():
+    with RawServer(lambda _: Raw([b"HTTP/1.1 200 OK\r\n\r\na,b\n1,2\n"])) as server:
+        assert Feed({"endpoint": server.url}, format="csv", leaves=["a"]).bodies() == [[{"a": "1"}]]
+
+
+@pytest.mark.parametrize("format", ["csv", "xml"])
+@pytest.mark.parametrize("bad_page", [1, 3])
+@pytest.mark.parametrize("fault", ["HTML", "another document", "repeated page", "nothing"])
+def test_no_green_zero_in_flat_formats(format, bad_page, fault):
+    good = {"csv": "id,v\n{0},1\n", "xml": "<feed><entry><id>{0}</id></entry></feed>"}[format]
+    other = {"csv": '{"error": "no such series"}', "xml": "<Error><Code>no such series</Code></Error>"}[format]
+    if fault == "repeated page" and bad_page == 1:
+        bad_page = 2
+
+    def script(request):
+        number = int(request.query["p"])
+        if number != bad_page:
+            return answer(good.format(number))
+        return answer({"HTML": "\n<html>no such series", "another document": other, "repeated page": good.format(number - 1), "nothing": ""}[fault])
+
+    with RawServer(script) as server:
+        feed = Feed({"endpoint": server.url, "paginate": {"page": "p"}}, "feed/entry" if format == "xml" else ".", format=format, leaves=["id"])
+        with pytest.raises(PageError, match=f"page {bad_page} of {server.url}/.p={bad_page}"):
+            feed.read()
+        assert [json.loads(payload.body) for payload in feed.got] == [[{"id": str(n)}] for n in range(1, bad_page)]

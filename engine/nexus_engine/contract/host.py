@@ -42,6 +42,7 @@ class HttpResponse:
     body: bytes
     url: str
     elapsed_s: float
+    whole: bool = True  # False: the server closed the connection to end the body, so a cut shows only in the body itself
     location: str = ""  # the real URL that answered: the base for relative next-links; never print it
 
 
@@ -92,6 +93,11 @@ class Host(Protocol):
     @property
     def flat(self) -> bool:
         """True when the feed's format gives lists of flat objects (XML, CSV) and not the body's own structure (JSON)."""
+        ...
+
+    @property
+    def notices_cuts(self) -> bool:
+        """True when a body of the feed's format that was cut cannot be read: JSON and XML close what they open, CSV does not."""
         ...
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:

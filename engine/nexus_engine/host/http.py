@@ -377,6 +377,10 @@ class FeedHost:
     def flat(self) -> bool:
         return self._format.flat
 
+    @property
+    def notices_cuts(self) -> bool:
+        return bool(getattr(self._format, "notices_cuts", True))
+
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
         return self._format.pieces(body, content_type=content_type, want=want)
 

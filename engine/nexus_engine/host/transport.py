@@ -58,6 +58,7 @@ class _Hop:
     foreign: bool = False  # the URL came out of an answer and leads to another origin
 
 
+_Answer = tuple[int, dict[str, str], bytes, bool]  # status, headers, body, whole
 Exchange = Callable[[str, str, dict[str, str], bytes | None, int, dict[str, str], bytes], None]
 
 
@@ -91,10 +92,10 @@ class Transport:
         deadline = Deadline(route.timeout_s, route.stop)
         hop = self._first(request, route)
         for _ in range(route.limits.redirects + 1):
-            status, headers, body = self._exchange(hop, request, route, deadline)
+            status, headers, body, whole = self._exchange(hop, request, route, deadline)
             if status not in _REDIRECTS or "location" not in headers:
                 shown = self._redactor.redact(hop.url)
-                return HttpResponse(status, headers, body, shown, time.monotonic() - started, location=hop.url)
+                return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url)
             hop = self._redirected(hop, status, headers["location"], route)
         raise self._stop(f"more than {route.limits.redirects} redirects", hop.url)
 
@@ -143,7 +144,7 @@ class Transport:
         headers = {name: value for name, value in hop.headers.items() if name in _NEUTRAL and not self._redactor.contains(value)}
         return _Hop(hop.method, clean, headers, None, hop.home, foreign=True)
 
-    def _exchange(self, hop: _Hop, request: HttpRequest, route: Route, deadline: Deadline) -> tuple[int, dict[str, str], bytes]:
+    def _exchange(self, hop: _Hop, request: HttpRequest, route: Route, deadline: Deadline) -> _Answer:
         """One request on one connection. A connection that was idle and turns out closed is replaced once."""
         target = self._bases.target(hop.url)
         try:
@@ -192,11 +193,11 @@ class Transport:
 
     def _talk(
         self, connection: Connection, key: tuple[str, str, int], target: str, hop: _Hop, route: Route
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> _Answer:
         try:
             self._write(connection, target, hop)
             response = connection.getresponse()
-            headers = self._headers(response, hop, route)
+            headers, length = self._headers(response, hop, route), response.length
             body = b"" if hop.method == "HEAD" else read_body(response, route.limits)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
             connection.close()
@@ -226,7 +227,8 @@ class Transport:
             self._pool.give_back(key, connection)
         if self._exchanged is not None:
             self._exchanged(hop.method, hop.url, hop.headers, hop.body, response.status, headers, body)
-        return response.status, headers, body
+        whole = length is not None or response.chunked or "content-encoding" in headers  # gzip has an end mark
+        return response.status, headers, body, whole
 
     def _write(self, connection: Connection, target: str, hop: _Hop) -> None:
         place = urlsplit(hop.url if self._bases.everything else target)

@@ -37,6 +37,7 @@ class CsvFormat:
 
     options: ClassVar[type[CsvOptions]] = CsvOptions
     flat: ClassVar[bool] = True
+    notices_cuts: ClassVar[bool] = False
 
     def __init__(self, options: CsvOptions) -> None:
         self._options = options

@@ -26,12 +26,12 @@ def _replaced(match: re.Match[bytes]) -> bytes:
     return match[0] if match[0] == b"\\\\" else b"\\ufffd"
 
 
-class NotJson(Exception):
-    """The body is not JSON. ``what`` says why and where; ``incomplete`` when it ends too early."""
+class BadBody(Exception):
+    """The body cannot be read; ``incomplete``: it ends too early, and may be whole when asked for again."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, incomplete: bool = False) -> None:
         super().__init__(what)
-        self.incomplete = "truncated" in what
+        self.incomplete = incomplete
 
 
 class WrongShape(Exception):
@@ -87,23 +87,23 @@ class Envelope:
         """The wanted values of a body whose records do not matter (an error answer); absent where it is no JSON."""
         try:
             return self.values(body)[1]
-        except NotJson:
+        except BadBody:
             return dict.fromkeys(self._values, UNSET)
 
     def values(self, body: bytes) -> tuple[Any, dict[Path, Any]]:
         """(what stands at the records' path, the wanted values). The first is given to :meth:`records`.
 
         Raises:
-            NotJson
+            BadBody
         """
         try:
             tree = self._tree(body)
             found = {path: _decoded(_walk(tree, path)) for path in self._values}
             return _walk(tree, self._path), found
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise NotJson(str(error)) from None
+            raise BadBody(f"the body is not JSON: {error}", incomplete="truncated" in str(error)) from None
         except RecursionError:
-            raise NotJson("JSON is nested too deeply") from None
+            raise BadBody("the body is not JSON: nested too deeply") from None
 
     def _tree(self, body: bytes) -> Any:
         try:

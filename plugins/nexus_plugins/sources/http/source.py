@@ -17,7 +17,7 @@ from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_engine.errors import PageError, RetryLater, StopFeed
 from nexus_plugins.sources.http import rules
-from nexus_plugins.sources.http.envelope import Envelope, Found, NotJson, WrongShape
+from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
 from nexus_plugins.sources.http.options import ErrorRule, HttpOptions
 from nexus_plugins.sources.http.paginate import Pager, Step, WrongPage, guard
 
@@ -128,6 +128,8 @@ class _Reading:
         try:
             if not 200 <= response.status < 300:
                 return self._judge_status(step, response, body)
+            if not (response.whole or self._host.notices_cuts or body.endswith((b"\n", b"\r"))):
+                raise BadBody("the server closed the connection in the middle of a line", incomplete=True)
             pieces = tuple(self._pieces(response, body))
             at, values = self._envelope.values(pieces[0] if pieces else body)
             rule = rules.first(self._options.errors, response.status, values)
@@ -137,11 +139,11 @@ class _Reading:
             if len(pieces) > 1:
                 found = Found(found.count + sum(self._count(piece) for piece in pieces[1:]), values, found.texts)
             return Page(pieces if found.count else (), found, response)
-        except NotJson as error:
+        except BadBody as error:
             if error.incomplete and not self._incomplete:
                 self._incomplete = True
-                raise RetryLater(f"the body broke off: {error}") from None
-            raise self._wrong(f"the body is not JSON: {error}", step, response) from None
+                raise RetryLater(str(error)) from None
+            raise self._wrong(str(error), step, response) from None
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
