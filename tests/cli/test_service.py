@@ -80,6 +80,8 @@ def test_a_signal_during_a_fetch_stops_the_run_and_the_next_start_goes_on(projec
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
     api.hold.set()
+    assert [run["status"] for run in as_json(command(project.root, "runs", "--json"))] == ["stopped"]
+    assert command(project.root, "status").returncode == 0
     with service(project.root) as running:
         running.wait("RunFinished", "a", status="ok")
         assert running.stop() == 0
