@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Duration(float):
     months: int
     text: str
 
-    def __new__(cls, text: str) -> Duration:
+    def __new__(cls, text: str) -> Self:
         text = text.strip()
         if match := _CALENDAR.fullmatch(text):
             months = int(match[1]) * (12 if match[2] == "y" else 1)
@@ -62,7 +62,7 @@ class Duration(float):
 class ByteSize(int):
     """A size in bytes, written `200B`, `64kB`, `5MB`, `2GiB`."""
 
-    def __new__(cls, text: str) -> ByteSize:
+    def __new__(cls, text: str) -> Self:
         match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip())
         if not match or match[2] not in _UNIT_BYTES:
             raise ValueError("a size like 64kB, 5MB or 2GiB")
@@ -87,7 +87,7 @@ class Rate:
 
 
 def decode_text(kind: type, value: Any) -> Any:
-    """msgspec ``dec_hook``: read our unit types from their own text.
+    """The ``dec_hook`` of msgspec: read our unit types from their own text.
 
     Raises:
         ValueError: with what was expected ("a duration like 30s, ..."); never with the value.
@@ -99,7 +99,7 @@ def decode_text(kind: type, value: Any) -> Any:
 
 
 def encode_text(value: Any) -> Any:
-    """msgspec ``enc_hook``: the inverse of :func:`decode_text`."""
+    """The ``enc_hook`` of msgspec: the inverse of :func:`decode_text`."""
     if isinstance(value, (Duration, Rate)):
         return value.text
     raise NotImplementedError(f"no encoder for {type(value)!r}")
