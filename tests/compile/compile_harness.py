@@ -55,7 +55,7 @@ class Bench:
 
     def refused(self) -> dict[tuple[int, int], list[str]]:
         rows = self.engine.rows(self.plan.query.refused_sql(self.raw, RUN))
-        return {(row["_p"], row["_i"]): row["reasons"] for row in rows}
+        return {(row["_p"], row["_i"]): row["reasons"] for row in rows if row["reasons"]}
 
     def current(self) -> str:
         target = self.plan.target

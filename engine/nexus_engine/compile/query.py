@@ -109,7 +109,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"SELECT DISTINCT _p, _i FROM {self._mapped(mapped)} WHERE NOT _ok AND NOT _filtered ORDER BY _p, _i{_SETTINGS_SQL}"
 
     def refused_sql(self, raw: Path, run: Mapping[str, str]) -> str:
-        """Rows `_p, _i, reasons Array(String)` of the refused records, each reason `<field>: <code>: <text>`."""
+        """Rows `_p, _i, reasons Array(String)`, each reason `<field>: <code>: <text>`; none for a record that is good."""
         return filled(self.reasons, raw, run) + _SETTINGS_SQL
 
     def stats_sql(self, mapped: Path) -> str:

@@ -51,18 +51,17 @@ class Layers:
         return (
             f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _row, toUInt8({self._ok()} AND NOT _nexus_filtered) AS _ok, "
             f"toUInt8(_nexus_filtered AND NOT _nexus_bad) AS _filtered,\n  {self._columns()}\n"
-            f"FROM (\n{self._stepped(self._values('toUInt8(' + self._any_bad() + ') AS _nexus_bad'), '_nexus_bad')}\n)"
+            f"FROM (\n{self._stepped(self._flagged(f'toUInt8({self._any_bad()}) AS _nexus_bad'), '_nexus_bad')}\n)"
         )
 
     def reasons(self) -> str:
-        """`_p, _i, reasons` of the records that are not good."""
+        """`_p, _i, reasons` of all records; none for a good one. (A WHERE here would double the time to analyse the query.)"""
         texts = "[" + ", ".join(self._cast_reason(field) for field in self.fields) + "]"
-        inner = self._values(f"arrayFilter(r -> r != '', {texts}) AS _nexus_why, toUInt8(notEmpty(_nexus_why)) AS _nexus_bad")
+        inner = self._flagged(f"arrayFilter(r -> r != '', {texts}) AS _nexus_why, toUInt8(notEmpty(_nexus_why)) AS _nexus_bad")
         own = "[" + ", ".join([*map(self._null_reason, self.columns), *map(self._rule_reason, self.rules)]) + "]"
         return (
-            "SELECT * FROM (\n"
             f"SELECT _p, _i, if(_nexus_filtered AND NOT _nexus_bad, [], arrayConcat(_nexus_why, arrayFilter(r -> r != '', {own}))) "
-            f"AS reasons\nFROM (\n{self._stepped(inner, '_nexus_bad, _nexus_why')}\n)\n) WHERE notEmpty(reasons)"
+            f"AS reasons\nFROM (\n{self._stepped(inner, '_nexus_bad, _nexus_why')}\n)"
         )
 
     def described(self, only: Callable[[Field], bool]) -> str:
@@ -80,6 +79,13 @@ class Layers:
             value = field.value() if not field.sql else cast_sql(field.kind, field.sql) if only(field) else _nothing(field)
             items.append(f"{value} AS {ident(field.name)}")
         return f"SELECT _p, _i, {flag}, toUInt8(0) AS _nexus_filtered,\n    {f',{chr(10)}    '.join(items)}\n  FROM (\n  {self._texts()}\n  )"
+
+    def _flagged(self, flag: str) -> str:
+        """The values with ``flag``, which sees them and their texts: a guard's text stands in the query once, because the
+        engine takes milliseconds to analyse it."""
+        texts = ", ".join(ident(field.text_name) for field in self.fields if not field.sql)
+        names = ", ".join(ident(field.name) for field in self.fields)
+        return f"SELECT _p, _i, {flag}, _nexus_filtered,\n    {names}\n  FROM (\n{self._values(texts or '0 AS _nexus_bad')}\n  )"
 
     def _stepped(self, inner: str, carried: str) -> str:
         """The transforms around ``inner``: WHERE marks rows instead of dropping them, an empty array keeps its row as filtered."""
@@ -111,7 +117,7 @@ class Layers:
         flags = [
             bad
             for field in self.fields
-            if not field.sql and (bad := field.bad()) != "0" and (field.kind.nullable or field.kind.bare.container or self.steps)
+            if not field.sql and (bad := _bad(field)) != "0" and (field.kind.nullable or field.kind.bare.container or self.steps)
         ]
         flags += [f"({_missing(field)})" for field in self.fields if field.kind.container and not field.sql and not self.steps]
         return " OR ".join(flags) or "0"
@@ -126,7 +132,7 @@ class Layers:
         text = ident(field.text_name)
         before, after = literal(f'{field.name}: cast: "'), literal(f'" is no {field.kind.bare}')
         shown = f"concat({before}, {_short(text)}, {after})"
-        cast = f"if({field.bad()}, ifNull({shown}, ''), '')"
+        cast = f"if({_bad(field)}, ifNull({shown}, ''), '')"
         if field.kind.container and not self.steps:
             return f"if({_missing(field)}, {literal(field.name + ': null: no value')}, {cast})"
         return cast
@@ -146,6 +152,15 @@ class Layers:
 
 def _must(field: Field) -> bool:
     return not field.kind.nullable and not field.kind.container
+
+
+def _bad(field: Field) -> str:
+    """SQL of 1 where there is a text that is no value of the type, over the values and their texts."""
+    if field.kind.bare.container:
+        return field.bad()
+    if field.kind.bare.name == "String":
+        return "0"
+    return f"(isNull({ident(field.name)}) AND isNotNull({ident(field.text_name)}))"
 
 
 def _missing(field: Field) -> str:

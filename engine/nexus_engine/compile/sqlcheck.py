@@ -116,6 +116,8 @@ def _clauses(written: str, tokens: list[Token]) -> tuple[list[Token], dict[str, 
         elif word == "array" and n + 1 < len(tokens) and tokens[n + 1].text.lower() == "join":
             starts.append(("array join", n, n + 2))
     starts = [start for n, start in enumerate(starts) if not (start[0] == "join" and n and starts[n - 1][1] == start[1] - 1)]
+    if not starts:
+        raise _error(tokens[-1], "a transform reads `FROM input` and nothing else")
     ends = [start[1] for start in starts[1:]] + [len(tokens)]
     clauses = {word: tokens[first:end] for (word, _, first), end in zip(starts, ends, strict=True)}
     for word, at, _ in starts:
