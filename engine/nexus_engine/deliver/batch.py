@@ -274,4 +274,5 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: s
         Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), tuple(row["reasons"]))
         for row in sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
         for p, i in [(row["_p"], row["_i"])]
+        if row["reasons"]
     ]
