@@ -26,8 +26,8 @@ def command(context: Context, feeds: tuple[str, ...], check: bool, diff: bool, a
     """Write the tables' DDL, check it, or compare it to live tables."""
     if sum((check, diff, apply)) > 1:
         raise click.UsageError("choose one of --check, --diff and --apply")
-    if context.loaded.problems and not feeds:
-        raise invalid(list(context.loaded.problems))
+    if context.loaded.invalid and not feeds:
+        raise invalid(context.loaded.invalid)
     plans = context.plans(feeds or list(context.loaded.plans))
     if diff or apply:
         _live(context, plans, apply=apply)
