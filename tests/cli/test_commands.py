@@ -6,6 +6,7 @@ import json
 
 import pytest
 from cli_projects import as_json, command
+from nexus_engine.cli.failures import guarded
 from nexus_engine.cli.main import COMMANDS, group
 
 
@@ -29,23 +30,33 @@ def test_init_overwrites_nothing(example):
     assert "is not empty" in done.stderr
 
 
-JSON = [
+LIGHT = [
     ("runs",), ("quarantine", "list"), ("quarantine", "show", "1"), ("state", "show"), ("state", "export"), ("status",), ("plugins",),
     ("plugins", "show", "http"), ("plan", "debt_to_penny"), ("plan", "debt_to_penny", "--sql"), ("validate-config", "--no-engine"),
-    ("schema", "--check"), ("doctor", "--offline"), ("ddl",), ("query", "select 1 as one"), ("ddl", "--diff"),
-    ("preview", "debt_to_penny", "--replay", "sources.d/recordings/debt_to_penny"), ("state", "adopt", "debt_to_penny"),
+    ("schema", "--check"), ("ddl",),
+]
+WITH_ENGINE = [
+    ("doctor", "--offline"), ("query", "select 1 as one"), ("ddl", "--diff"), ("state", "adopt", "debt_to_penny"),
+    ("preview", "debt_to_penny", "--replay", "sources.d/recordings/debt_to_penny"),
 ]
 
 
-@pytest.mark.parametrize("words", JSON, ids=" ".join)
-def test_json_is_one_document_and_text_is_not_empty(example, words):
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_json_is_one_document_and_text_is_not_empty(example, words, capfd):
+    assert guarded(group, [*words, "--project", str(example)]) == 0
+    assert capfd.readouterr().out.strip()
+    assert guarded(group, [*words, "--project", str(example), "--json"]) == 0
+    out = capfd.readouterr().out
+    json.loads(out)
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", WITH_ENGINE, ids=" ".join)
+def test_the_same_where_the_engine_is_opened(example, words):
     done = command(example, *words, "--json")
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
-    shown = command(example, *words)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.strip()
 
 
 def test_runs_show(example):
@@ -63,7 +74,7 @@ def test_query_formats(example):
     rows = [{"date": "2024-01-02", "total": "34001548236762.43"}, {"date": "2024-01-03", "total": "34007110236014.62"}]
     assert as_json(command(example, "query", sql, "--json")) == rows
     assert list(csv.DictReader(io.StringIO(command(example, "query", sql, "--format", "csv").stdout))) == rows
-    assert command(example, "query", "-q" if False else sql).stdout.splitlines()[0].split() == ["date", "total"]
+    assert command(example, "query", sql).stdout.splitlines()[0].split() == ["date", "total"]
     arrow = command(example, "query", sql, "--format", "arrow", text=False).stdout
     import pyarrow as pa
 

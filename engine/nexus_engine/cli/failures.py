@@ -9,18 +9,12 @@ from typing import Any
 
 import click
 
-from nexus_engine.cli.output import Output
+from nexus_engine.cli.output import Exit, Output
 from nexus_engine.errors import ConfigError, NexusError
 
+__all__ = ["FAILED", "INVALID", "OK", "SOME_FAILED", "Exit", "guarded", "invalid", "show"]
+
 OK, FAILED, INVALID, SOME_FAILED = 0, 1, 2, 3
-
-
-class Exit(Exception):
-    """End the command with this code; everything was said."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 def guarded(group: click.Command, args: list[str]) -> int:
@@ -37,8 +31,6 @@ def guarded(group: click.Command, args: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         out.note("interrupted")
         return 130
-    except SystemExit as stop:  # click's answer to a reader of our output that went away (`| head`)
-        return OK if isinstance(stop.__context__, BrokenPipeError) else FAILED
     except NexusError as error:
         show(out, error)
         return int(getattr(error, "exit_code", FAILED))

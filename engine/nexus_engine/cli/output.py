@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,14 @@ import click
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WIDEST = 60
+
+
+class Exit(Exception):
+    """End the command with this code; everything was said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Output:
@@ -28,7 +37,7 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """A line of the answer, on stdout."""
-        click.echo(self._clean(text))
+        self.raw(f"{self._clean(text)}\n".encode())
 
     def note(self, text: str) -> None:
         """A line about the answer (errors, progress, hints), on stderr."""
@@ -38,7 +47,19 @@ class Output:
         """The whole answer for programs: one JSON document on one line."""
         from nexus_engine.service.wire import encode
 
-        click.echo(self.redact(encode(data).decode()), nl=False)
+        self.raw(self.redact(encode(data).decode()).encode())
+
+    def raw(self, data: bytes) -> None:
+        """Bytes on stdout.
+
+        Raises:
+            Exit: nobody reads any more (`| head`); with 0, because that is no failure.
+        """
+        try:
+            click.echo(data, nl=False)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout once more at its end
+            raise Exit(0) from None
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         """Rows for people: numbers to the right, wide texts cut."""

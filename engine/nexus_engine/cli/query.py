@@ -27,8 +27,7 @@ def command(context: Context, sql: str | None, form: str, max_rows: int) -> None
         form = "json"
     found: Any = ask(context, "query", {"sql": text, "max_rows": max_rows, "arrow": form == "arrow"})
     if form == "arrow":
-        sys.stdout.buffer.write(found)
-        sys.stdout.buffer.flush()
+        context.out.raw(found)
         return
     rows: list[dict[str, Any]] = found
     if form == "json":
@@ -50,4 +49,4 @@ def _csv(context: Context, rows: list[dict[str, Any]]) -> None:
     if rows:
         writer.writerow(rows[0])
     writer.writerows([["" if value is None else value for value in row.values()] for row in rows])
-    click.echo(context.out.redact(text.getvalue()), nl=False)
+    context.out.raw(context.out.redact(text.getvalue()).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,34 @@ def connect(data_dir: Path) -> OwnerClient | None:
     if path is None:
         return None
     try:
-        probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with probe:
-            probe.settimeout(CONNECT_TIMEOUT_S)
-            probe.connect(str(path))
+        _connected(path).close()
     except OSError:
         return None
     return OwnerClient(path)
+
+
+def _connected(path: Path) -> socket.socket:
+    """A connection. An owner that is asked by many at once has no room for a moment (EAGAIN): that is not nobody.
+
+    Raises:
+        OSError: nobody listens.
+    """
+    end = time.monotonic() + CONNECT_TIMEOUT_S
+    while True:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            made.connect(str(path))
+        except BlockingIOError:
+            made.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        except OSError:
+            made.close()
+            raise
+        else:
+            return made
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -87,9 +109,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        self.sock = _connected(self._path)
 
 
 def _gone() -> NexusError:

@@ -22,7 +22,7 @@ Tell = Callable[[Event], None]
 Verb = Callable[[dict[str, Any], Tell], Any]  # (arguments, where to tell events) -> JSON, or bytes: an Arrow stream
 
 MAX_BODY_BYTES = 10**6
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS = 64
 READ_TIMEOUT_S = 10.0
 
 
