@@ -83,12 +83,12 @@ def memory(work: Path, rounds: int) -> dict[str, Any]:
 
 
 def startup(work: Path, rounds: int) -> dict[str, Any]:
-    """`--help`, and `validate-config` on 1,000 specs."""
+    """`--help`, and `validate-config` on 1,000 specs with 50 different queries."""
     program = str(Path(sys.executable).with_name("nexus-engine"))
     root = work / "many"
     write_project(root, port=9, pages=1)
     for n in range(1000):
-        (root / f"sources.d/feed_{n:04d}.yaml").write_text(FRED_LIKE.format(n=n))
+        (root / f"sources.d/feed_{n:04d}.yaml").write_text(FRED_LIKE.format(n=n, shape=n % 50))
     (root / "sources.d/w1.yaml").unlink()
     runs = [
         (measure.run([program, "--help"]), measure.run([program, "validate-config"], cwd=root, env={"FRED_API_KEY": "0" * 32}))

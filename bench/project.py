@@ -68,9 +68,9 @@ cursor: {{field: date, lookback: 30d, initial: 2000-01-01}}
 fields:
   indicator: {{type: LowCardinality(String), from: each.series}}
   date: Date
-  value: {{type: Nullable(Float64), missing: ["."]}}
+  value_{shape}: {{type: Nullable(Float64), from: value, missing: ["."]}}
   timestamp: {{type: DateTime, from: run.started_at}}
 validate:
-  - {{expect: between, field: value, min: -100, max: 1e7}}
+  - {{expect: between, field: value_{shape}, min: -100, max: 1e7}}
 target: {{table: macro.indicators_{n:04d}, key: [indicator, date], partition_by: toYYYYMM(date)}}
 """
