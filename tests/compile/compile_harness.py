@@ -72,7 +72,6 @@ class Bench:
         """Spool what is to land and insert it, as the sink does."""
         target = self.plan.target
         self.engine.query(self.plan.query.finish_sql(self.mapped, self.spool, self.current() if target.key else None))
-        names = ", ".join(f"`{column.name}`" if "`" not in column.name else ddl.ident(column.name) for column in target.columns)
         names = ", ".join(ddl.ident(column.name) for column in target.columns)
         items = ", ".join(map(spool.read_expression, target.columns))
         self.engine.query(

@@ -46,6 +46,8 @@ def integer(low: int, high: int) -> Callable[[str], Any]:
         value = number(text)
         if value is None or value != value.to_integral_value() or not low <= int(value) <= high:
             return REFUSED
+        if high < 2**64 and re.search("[eE]", text) and not re.fullmatch(r"[+-]?\d{1,20}(\.\d{0,20})?[eE](\+?\d{1,2}|-\d)", text):
+            return REFUSED  # a whole number, but spelled longer than any writer does
         return int(value)
 
     return expected
@@ -100,9 +102,7 @@ def day(low: dt.date, high: dt.date) -> Callable[[str], Any]:
     return expected
 
 
-ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d))?(?:[.,](\d*))?)? ?(Z|z|UTC|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?", re.ASCII
-)
+ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d*))?)?(?: ?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?))?)?", re.ASCII)
 
 
 def moment(digits: int, zone: str, low: int, high: int) -> Callable[[str], Any]:

@@ -118,7 +118,7 @@ class _Compiler:
             )
             if text is not None:
                 texts[name] = text
-                self.tried(f"{at}.{'epoch' if field.spec.epoch else 'format'}", "bad-format", field.value)
+                self.tried(f"{at}.{'epoch' if field.spec.epoch else 'format'}", "bad-format", field.guard)
         return texts
 
     def _bound(self, written: str, known: Mapping[str, str], *, record: bool, used: set[str] | None = None) -> str:

@@ -15,6 +15,7 @@ _UNIT = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 # Where ClickHouse's date functions are right: 1900-01-01 to 2299-12-31, in seconds.
 _FIRST_S, _LAST_S = -2208988800, 10413791999
 _DAY_S = 86400
+_UTC = ("'UTC'", "'Etc/UTC'")
 _MIDNIGHT = r"^([0-9]{4}-[0-9][0-9]-[0-9][0-9])[T ]00:00(?::00(?:[.,]0+)?)?(?:Z|[+-]00:?00)?$"
 # strptime -> ClickHouse's parseDateTime (MySQL's letters); what is not here cannot be read exactly.
 _STRPTIME = {
@@ -59,7 +60,7 @@ def _iso(kind: CHType, text: str) -> str:
     zone = _zone(kind)
     body = f"substring({text}, 1, length({text}) - endsWith({text}, 'Z'))"
     utc = _parse(kind, body, "'UTC'")
-    if zone in ("'UTC'", "'Etc/UTC'"):
+    if zone in _UTC:
         fast = _parse(kind, body, zone)
         proof = _proven(fast, body)
     else:
@@ -70,32 +71,22 @@ def _iso(kind: CHType, text: str) -> str:
 
 
 def _iso_slow(kind: CHType, text: str) -> str:
-    """Offsets, no seconds, a date alone, digits beyond the precision that are zero."""
+    """Offsets, no seconds, a date alone, digits beyond the precision that are zero: ClickHouse's lenient parser behind a strict
+    shape. Without an offset the clock must show what was read: an hour that a clock change leaves out is no time."""
     precision = kind.numbers[0] if kind.numbers else 0
-    digits = rf"([0-9]{{0,{precision}}})0*" if precision else "(0*)"
     shape = (
-        r"^([0-9]{4}-[0-9][0-9]-[0-9][0-9])(?:[Tt ]([0-9][0-9]:[0-9][0-9])(:[0-9][0-9])?"
-        rf"(?:[.,]{digits})?)? ?(Z|z|UTC|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
+        r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9]"
+        rf"(?:\.[0-9]{{0,{precision}}}0*)?)?(?: ?(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?))?)?$"
     )
-    fraction = "if(g[4] = '', '', concat('.', g[4]))" if precision else "''"
-    naive = f"concat(g[1], ' ', if(g[2] = '', '00:00', g[2]), if(g[3] = '', ':00', g[3]), {fraction})"
-    offset = (
-        "if(g[5] IN ('', 'Z', 'z', 'UTC'), 0, if(startsWith(g[5], '-'), -60, 60) * "
-        "(toInt32OrZero(substring(g[5], 2, 2)) * 60 + if(length(g[5]) > 3, toInt32OrZero(right(g[5], 2)), 0)))"
-    )
-
-    local = f"toDateTime64OrNull(n, {precision}, {_zone(kind)})"
-    utc = f"toDateTime64OrNull(n, {precision}, 'UTC')"
-    value = (
-        f"if(g[5] = '', if(startsWith(toString({local}), n), {local}, NULL), "
-        f"if(startsWith(toString({utc}), n) AND (({utc} - toIntervalSecond({offset})) < {utc}) = ({offset} > 0), "
-        f"toTimeZone({utc} - toIntervalSecond({offset}), {_zone(kind)}), NULL))"
-    )
-    found = f"arrayMap(n -> {value}, [{naive}])[1]"
-    found = f"arrayMap(g -> if(length(g) = 0, NULL, {found}), [extractGroups(ifNull({text}, ''), {literal(shape)})])[1]"
+    zone = _zone(kind)
+    parsed = f"parseDateTime64BestEffortOrNull({text}, {precision}, {zone})"
+    proof = f"match({text}, {literal(shape)})"
+    if zone not in _UTC:
+        shown = f"concat(substring({text}, 1, 10), ' ', if(length({text}) = 10, '00:00', substring({text}, 12, 5)))"
+        proof += f" AND (match({text}, 'Z|.{{11}}.*[+-]') OR startsWith(toString({parsed}), {shown}))"
     if kind.name == "DateTime64":
-        return f"CAST({found}, {literal(f'Nullable({kind})')})"
-    return f"arrayMap(s -> if(s BETWEEN 0 AND 4294967295, toDateTime(s, {_zone(kind)}), NULL), [toInt64({found})])[1]"
+        return f"if({proof}, {parsed}, NULL)"
+    return f"if({proof} AND toInt64({parsed}) BETWEEN 0 AND 4294967295, toDateTime({parsed}, {zone}), NULL)"
 
 
 def _counted(kind: CHType, text: str, unit: int) -> str:

@@ -17,21 +17,28 @@ from nexus_engine.clickhouse.types import INTEGER_BITS, CHType
 from nexus_engine.compile import guard_times
 from nexus_engine.compile.sqltext import integer_text, let, plain_number
 
+_WHOLE = r"^(?:-(0+)|([+-]?[0-9]+))(?:\.0*)?$"
+_POWER = r"^[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?[eE](?:\+?[0-9]{1,2}|-[0-9])$"
+
 
 class Guard(NamedTuple):
     """``value``: SQL of the value, Nullable for a scalar, the type itself for a container. ``bad``: SQL of 0 or 1, never null:
-    a text is there and is no value of the type."""
+    a text is there and is no value of the type. ``shared``: SQL that both read by the name ``shared_name``, or ""."""
 
     value: str
     bad: str
+    shared: str = ""
 
 
-def guard(kind: CHType, text: str, *, epoch: str = "", format: str = "") -> Guard:
-    """The guard of ``kind`` over ``text``, the SQL name of a Nullable(String).
+def guard(kind: CHType, text: str, *, epoch: str = "", format: str = "", name: str = "", shared_name: str = "") -> Guard:
+    """The guard of ``kind`` over ``text``, the SQL name of a Nullable(String). Names instead of repeated text keep ClickHouse's
+    analysis of a query short: it costs more than the rows of a small batch.
 
     Args:
         epoch: s | ms | us | ns when the text is a count since 1970-01-01 UTC, else "".
         format: a strptime format, else "" (ISO 8601).
+        name: SQL name under which the value is selected, for ``bad``; the value itself unless given.
+        shared_name: SQL name under which ``shared`` is selected.
 
     Raises:
         ValueError: `epoch` or `format` on a type that is no date or time, or a format that cannot be read exactly.
@@ -43,9 +50,10 @@ def guard(kind: CHType, text: str, *, epoch: str = "", format: str = "") -> Guar
         from nexus_engine.compile.guard_containers import container
 
         found = container(bare, f"ifNull({text}, '')")
-        return Guard(f"tupleElement({found}, 2)", f"(isNotNull({text}) AND tupleElement({found}, 1))")
+        both = shared_name or found
+        return Guard(f"tupleElement({both}, 2)", f"(isNotNull({text}) AND tupleElement({both}, 1))", found if shared_name else "")
     value = scalar(bare, text, epoch=epoch, format=format)
-    return Guard(value, "0" if bare.name == "String" else f"(isNull({value}) AND isNotNull({text}))")
+    return Guard(value, "0" if bare.name == "String" else f"(isNull({name or value}) AND isNotNull({text}))")
 
 
 def scalar(kind: CHType, text: str, *, epoch: str = "", format: str = "") -> str:
@@ -70,8 +78,10 @@ def scalar(kind: CHType, text: str, *, epoch: str = "", format: str = "") -> str
 def _integer(kind: CHType, text: str) -> str:
     if INTEGER_BITS[kind.name] <= 64:
         fast = f"accurateCastOrNull({text}, '{kind}')"
-        slow = f"accurateCastOrNull({integer_text(text)}, '{kind}')"
-        return f"if(isNull({fast}), {slow}, {fast})"
+        # `5.0`, `-0`; and `1e5`, whose decimal is exact within these lengths and prints as a whole number only when it is one
+        whole = f"replaceRegexpOne({text}, {literal(_WHOLE)}, '\\\\1\\\\2')"
+        shifted = f"if(match({text}, {literal(_POWER)}), toString(toDecimal256OrNull({text}, 30)), {whole})"
+        return f"if(isNull({fast}), accurateCastOrNull({shifted}, '{kind}'), {fast})"
     fast = f"to{kind}OrNull({text})"
     slow = let(integer_text(text), lambda n: f"if(toString(to{kind}OrNull({n})) = {n}, to{kind}OrNull({n}), NULL)")
     return f"if(toString({fast}) = {text}, {fast}, {slow})"

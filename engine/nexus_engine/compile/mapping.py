@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.clickhouse.types import CHType
-from nexus_engine.compile.guards import guard, scalar
+from nexus_engine.compile.guards import Guard, guard, scalar
 from nexus_engine.compile.sqltext import constant_text
 from nexus_engine.compile.structure import Path, Structure
 from nexus_engine.contract.records import parse_path
@@ -44,12 +44,16 @@ class Field:
     def text_name(self) -> str:
         return f"_nexus_t_{self.name}"
 
-    def value(self) -> str:
-        """SQL of the value over the row of texts (`_nexus_t_<name>`)."""
-        return guard(self.kind, ident(self.text_name), epoch=self.spec.epoch, format=self.spec.format).value
+    @property
+    def shared_name(self) -> str:
+        return f"_nexus_g_{self.name}"
 
-    def bad(self) -> str:
-        return guard(self.kind, ident(self.text_name), epoch=self.spec.epoch, format=self.spec.format).bad
+    def guard(self) -> Guard:
+        """Value and fault over the row of texts (`_nexus_t_<name>`), by the names they are selected under."""
+        return guard(
+            self.kind, ident(self.text_name), epoch=self.spec.epoch, format=self.spec.format,
+            name=ident(self.name), shared_name=ident(self.shared_name),
+        )  # fmt: skip
 
 
 @dataclass

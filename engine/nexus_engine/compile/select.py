@@ -76,14 +76,19 @@ class Layers:
     def _values(self, flag: str, only: Callable[[Field], bool] = bool) -> str:
         items = []
         for field in self.fields:
-            value = field.value() if not field.sql else cast_sql(field.kind, field.sql) if only(field) else _nothing(field)
-            items.append(f"{value} AS {ident(field.name)}")
+            if field.sql:
+                items.append(f"{cast_sql(field.kind, field.sql) if only(field) else _nothing(field)} AS {ident(field.name)}")
+                continue
+            guard = field.guard()
+            items += [f"{guard.shared} AS {ident(field.shared_name)}"] if guard.shared else []
+            items.append(f"{guard.value} AS {ident(field.name)}")
         return f"SELECT _p, _i, {flag}, toUInt8(0) AS _nexus_filtered,\n    {f',{chr(10)}    '.join(items)}\n  FROM (\n  {self._texts()}\n  )"
 
     def _flagged(self, flag: str) -> str:
         """The values with ``flag``, which sees them and their texts: a guard's text stands in the query once, because the
         engine takes milliseconds to analyse it."""
-        texts = ", ".join(ident(field.text_name) for field in self.fields if not field.sql)
+        own = [field for field in self.fields if not field.sql]
+        texts = ", ".join(ident(field.text_name) for field in own)
         names = ", ".join(ident(field.name) for field in self.fields)
         return f"SELECT _p, _i, {flag}, _nexus_filtered,\n    {names}\n  FROM (\n{self._values(texts or '0 AS _nexus_bad')}\n  )"
 
@@ -117,7 +122,7 @@ class Layers:
         flags = [
             bad
             for field in self.fields
-            if not field.sql and (bad := _bad(field)) != "0" and (field.kind.nullable or field.kind.bare.container or self.steps)
+            if not field.sql and (bad := field.guard().bad) != "0" and (field.kind.nullable or field.kind.bare.container or self.steps)
         ]
         flags += [f"({_missing(field)})" for field in self.fields if field.kind.container and not field.sql and not self.steps]
         return " OR ".join(flags) or "0"
@@ -132,7 +137,7 @@ class Layers:
         text = ident(field.text_name)
         before, after = literal(f'{field.name}: cast: "'), literal(f'" is no {field.kind.bare}')
         shown = f"concat({before}, {_short(text)}, {after})"
-        cast = f"if({_bad(field)}, ifNull({shown}, ''), '')"
+        cast = f"if({field.guard().bad}, ifNull({shown}, ''), '')"
         if field.kind.container and not self.steps:
             return f"if({_missing(field)}, {literal(field.name + ': null: no value')}, {cast})"
         return cast
@@ -152,15 +157,6 @@ class Layers:
 
 def _must(field: Field) -> bool:
     return not field.kind.nullable and not field.kind.container
-
-
-def _bad(field: Field) -> str:
-    """SQL of 1 where there is a text that is no value of the type, over the values and their texts."""
-    if field.kind.bare.container:
-        return field.bad()
-    if field.kind.bare.name == "String":
-        return "0"
-    return f"(isNull({ident(field.name)}) AND isNotNull({ident(field.text_name)}))"
 
 
 def _missing(field: Field) -> str:
