@@ -17,7 +17,7 @@ ENGINE = MergeTree
 PARTITION BY toYYYYMM(date)
 ORDER BY (`indicator`, `date`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Key US series from FRED, latest revision of each date';
+COMMENT 'Key US series from FRED; each revision is a row, \`macro.indicators_latest\` has the last ones';
 
 CREATE VIEW IF NOT EXISTS `macro`.`indicators_latest` AS
 SELECT `indicator`, `date`, `value`, `timestamp`
