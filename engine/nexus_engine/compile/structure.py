@@ -135,7 +135,7 @@ class Structure:
         """A path from the top of the body (`body.<path>`)."""
         if self.flat:
             raise ValueError("this format's body has no paths of its own")
-        if path[: len(self._path)] == self._path:
+        if path[: len(self._path)] == self._path and not (self._zip and len(path) > len(self._path)):
             raise ValueError("this path leads into the records")
         self.body.at(path, strict=True).leaf_type = LEAF
         if path not in self.body_paths:
@@ -181,7 +181,8 @@ class Structure:
         elif shape.by:
             place.map_of = self.record
         elif shape.zip or shape.one:
-            place.children, place.leaf_type = self.record.children, self.record.leaf_type
+            whole = _union(self.record, place)  # beside parallel arrays there may be values that all rows share (`body.`)
+            place.children, place.leaf_type = whole.children, whole.leaf_type
         else:
             place.array_of = self.record
         return self.body
