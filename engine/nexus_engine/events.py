@@ -22,7 +22,7 @@ class Event:
 class RunStarted(Event):
     run_id: str
     partitions: int
-    trigger: str  # once | schedule | catch-up | socket | test
+    trigger: str  # once | schedule | catch-up | socket | test | backfill | replay | reparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,16 @@ class PageRead(Event):
     page: int  # from 1 in its window
     body_bytes: int
     total: int | None  # records in the window, when the source says so
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsDone(Event):
+    """A run over a known number of windows (a backfill) has come so far: ``done`` of ``total`` are read and safe."""
+
+    run_id: str
+    done: int
+    total: int
+    left_s: float  # at the pace so far
 
 
 @dataclass(frozen=True, slots=True)

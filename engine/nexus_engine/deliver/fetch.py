@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from nexus_engine.compile.plan import CursorPlan
+from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Partition, Payload
-from nexus_engine.deliver.windows import Position, Unit, close, opened, units
+from nexus_engine.deliver.batch import Worked
+from nexus_engine.deliver.windows import Position, Unit, close, opened
 from nexus_engine.errors import NexusError, PluginFailed, Reconnect
+from nexus_engine.state.positions import spaced
+from nexus_engine.state.records import Intent
 
 RECONNECTS = 5
 
@@ -24,13 +26,19 @@ RECONNECTS = 5
 @dataclass
 class Ticket:
     """One partition in one run. ``safe`` is its position as the state store has it (``stored``: that JSON itself, None before
-    the first batch); only the loop moves it."""
+    the first batch); only the loop moves it. ``space`` says whose position it is: empty for the feed's own, live one."""
 
     partition: Partition
     safe: Position
     stored: Any = None
     failed: bool = False
     finished: bool = False
+    space: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of its position in the state store."""
+        return spaced(self.space, self.partition.key)
 
 
 @dataclass(frozen=True)
@@ -84,21 +92,39 @@ class Channel:
 ReadUnit = Callable[[Ticket, Unit, object], Iterator[Payload]]
 
 
-class Fetchers:
-    """Threads over the tickets of one run. ``read`` opens the source on one unit and yields its payloads."""
+@dataclass(frozen=True)
+class Job:
+    """A source into the loop: the partitions it reads, the windows that are due in each, and how one window is read.
 
-    def __init__(
-        self, tickets: Sequence[Ticket], read: ReadUnit, *, rule: CursorPlan | None, now: datetime, stopping: Callable[[], bool],
-        threads: int, channel: Channel,
-    ) -> None:
-        self._waiting = deque(tickets)
-        self._read = read
-        self._rule = rule
-        self._now = now
+    Args:
+        plan: the feed's, or one that judges differently (a replay has no page to stop at).
+        keep: what the state store keeps of a position; None forgets it.
+        position_hash: what the positions mean; empty when they are not the feed's and say nothing about what it asks.
+        windows: how many there are to read, when that is known.
+        settle: adds to an intent what only this job knows.
+    """
+
+    plan: Plan
+    tickets: list[Ticket]
+    due: Callable[[Ticket], Iterator[Unit]]
+    read: ReadUnit
+    threads: int = 1
+    keep: Callable[[Position], Any] = Position.data
+    position_hash: str = ""
+    windows: int | None = None
+    settle: Callable[[Intent, Worked], Intent] = lambda intent, _: intent
+
+
+class Fetchers:
+    """Threads over the tickets of one job."""
+
+    def __init__(self, job: Job, *, stopping: Callable[[], bool], channel: Channel) -> None:
+        self._waiting = deque(job.tickets)
+        self._job = job
         self._stopping = stopping
         self._channel = channel
         self._threads = [
-            threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(min(threads, len(tickets)))
+            threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(min(job.threads, len(job.tickets)))
         ]
 
     def start(self) -> None:
@@ -129,15 +155,14 @@ class Fetchers:
     def _partition(self, ticket: Ticket) -> bool:
         """Every window that is due, one after the other; later windows start from what this run has read. False when the
         engine stops first."""
-        position = ticket.safe
-        return all(not self._stopping() and self._unit(ticket, unit) for unit in units(self._rule, position, self._now))
+        return all(not self._stopping() and self._unit(ticket, unit) for unit in self._job.due(ticket))
 
     def _unit(self, ticket: Ticket, unit: Unit) -> bool:
         """Read one window. False when it was left open because the engine stops."""
         resume, ended, reconnects = unit.resume, False, 0
         while True:
             try:
-                for payload in self._read(ticket, unit, resume):
+                for payload in self._job.read(ticket, unit, resume):
                     ended = payload.last
                     resume = payload.position
                     self._channel.put(Arrival(ticket, unit, payload), len(payload.body))

@@ -70,6 +70,7 @@ class RunReport(Books, kw_only=True):
     partitions: int = 0
     requests: int = 0
     batches: int = 0
+    windows: int = 0  # that were read to their end
     books: list[WindowBooks] = []
     warnings: list[str] = []
     errors: list[ErrorReport] = []

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,15 @@ from typing import Any
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
-from nexus_engine.contract.source import Payload
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.batch import Bench, PageStats, Worked, select, work
-from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, ReadUnit, Ticket, advance
+from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.report import ErrorReport, RunReport, WindowBooks
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
-from nexus_engine.errors import NexusError, StopEngine, StopFeed
-from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned
+from nexus_engine.errors import NexusError, StopEngine
+from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
 from nexus_engine.state.records import Intent, Quarantined, WindowCounts
 from nexus_engine.state.store import Store
 
@@ -47,7 +46,7 @@ class Limits:
 class Line:
     """What the loop needs of its session: plain values and open things."""
 
-    plan: Plan
+    job: Job
     store: Store
     engine: Engine
     sink: Sink
@@ -55,9 +54,14 @@ class Line:
     folder: Path  # the data folder
     table: AbstractContextManager[Any]  # held while this target's table is compared and written
     limits: Limits = Limits()
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def plan(self) -> Plan:
+        return self.job.plan
 
 
-def run_feed(line: Line, tickets: list[Ticket], read: ReadUnit, report: RunReport, halt: threading.Event, threads: int) -> None:
+def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     """Read every ticket's due windows and deliver them, batch by batch. Failures of partitions and of the feed end up in
     ``report``; other partitions go on. ``halt`` ends reading at the next page; it is set when the run is over.
 
@@ -65,10 +69,7 @@ def run_feed(line: Line, tickets: list[Ticket], read: ReadUnit, report: RunRepor
         StopEngine: the process must stop (disk full, state damaged).
     """
     channel = Channel(line.limits.channel_bytes)
-    fetchers = Fetchers(
-        tickets, read, rule=line.plan.cursor, now=moment_of(report), stopping=halt.is_set,
-        threads=threads, channel=channel,
-    )
+    fetchers, tickets = Fetchers(line.job, stopping=halt.is_set, channel=channel), line.job.tickets
     stopped = False
     fetchers.start()
     try:
@@ -179,12 +180,13 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
         )
     intent = Intent(
         id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(worked),
-        advances={key: (before, after.data()) for key, (before, after) in advances.items()}, books=_counts(books),
-        position_hash=line.plan.position_hash, target=line.plan.target.name,
+        advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=_counts(books),
+        position_hash=line.job.position_hash, target=line.plan.target.name,
     )
-    protocol.intend(line.store, intent)
-    _moved(worked, advances)
+    protocol.intend(line.store, line.job.settle(intent, worked))
+    _moved(line, worked, advances)
     _enter(report, books)
+    _tell_windows(line, worked, report)
     if worked.refusals:
         reasons: dict[str, int] = {}
         for refusal in worked.refusals:
@@ -217,24 +219,34 @@ def _advances(line: Line, worked: Worked) -> Moves:
     rule = line.plan.cursor
     for staged in worked.stage.payloads:
         ticket, unit = _ticket(worked, staged.unit)
-        before, at = moves.get(ticket.partition.key, (ticket.stored, ticket.safe))
+        before, at = moves.get(ticket.key, (ticket.stored, ticket.safe))
         seen = unit.seen if at.window is None else at.seen
         if rule is not None:
             seen = greatest(rule.kind, seen, worked.stats[staged.p].cursor_max if staged.p in worked.stats else None)
-        moves[ticket.partition.key] = (before, advance(rule, at, unit, staged.payload, seen))
+        moves[ticket.key] = (before, advance(rule, at, unit, staged.payload, seen))
     return moves
 
 
-def _moved(worked: Worked, moves: Moves) -> None:
+def _moved(line: Line, worked: Worked, moves: Moves) -> None:
     for index in range(len(worked.stage.units)):
         ticket, _ = _ticket(worked, index)
-        if ticket.partition.key in moves:
-            ticket.safe = moves[ticket.partition.key][1]
-            ticket.stored = ticket.safe.data()
+        if ticket.key in moves:
+            ticket.safe = moves[ticket.key][1]
+            ticket.stored = line.job.keep(ticket.safe)
+
+
+def _tell_windows(line: Line, worked: Worked, report: RunReport) -> None:
+    """How far a run has come whose windows are known: those that are whole and safe, and the time that the others will take."""
+    ended = sum(staged.payload.last for staged in worked.stage.payloads)
+    report.windows += ended
+    if line.job.windows and ended:
+        left_s = (time.monotonic() - line.started) / report.windows * max(0, line.job.windows - report.windows)
+        line.observers.emit(WindowsDone(report.feed, report.run_id, report.windows, line.job.windows, round(left_s, 1)))
 
 
 def _ticket(worked: Worked, unit: int) -> tuple[Ticket, Unit]:
-    ticket, read = worked.stage.units[unit].ticket  # type: ignore[misc]  the loop's own handle, opaque to the stage
+    handle: Any = worked.stage.units[unit].ticket  # the loop's own, opaque to the stage
+    ticket, read = handle
     return ticket, read
 
 

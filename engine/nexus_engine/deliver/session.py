@@ -19,17 +19,18 @@ from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
-from nexus_engine.deliver.fetch import Ticket
+from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.lock import OwnerLock
 from nexus_engine.deliver.preview import Preview, preview
 from nexus_engine.deliver.reader import Halt, Reader, partitions
 from nexus_engine.deliver.recovery import recover
 from nexus_engine.deliver.report import ErrorReport, RunReport
-from nexus_engine.deliver.run import Limits, Line, run_feed
-from nexus_engine.deliver.windows import Position
+from nexus_engine.deliver.run import Limits, Line, moment_of, run_feed
+from nexus_engine.deliver.windows import Position, units
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine
 from nexus_engine.events import Event, Observers, RequestDone, RunFinished, RunStarted
 from nexus_engine.project.project import Project
+from nexus_engine.state.positions import spaced
 from nexus_engine.state.records import Request
 from nexus_engine.state.store import Store
 
@@ -144,9 +145,10 @@ class Session:
             return self._tables.setdefault(name, threading.Lock())
 
     def run(
-        self, plan: Plan, *, trigger: str = "once", stop: threading.Event | None = None
+        self, plan: Plan, *, trigger: str = "once", stop: threading.Event | None = None, mover: Mover | None = None
     ) -> RunReport:
-        """Run a feed once: every partition, every due window. A feed's failure is in the report, never raised.
+        """Run a feed once: every partition, every due window, or what ``mover`` reads instead. A feed's failure is in the
+        report, never raised.
 
         Raises:
             StopEngine: the process must stop.
@@ -159,16 +161,17 @@ class Session:
         self.observers.add(requests)
         stop = stop or threading.Event()
         try:
-            self._check_position(plan)
-            tickets = self.tickets(plan)
-            report.partitions = len(tickets)
-            self.observers.emit(RunStarted(plan.feed, run_id, len(tickets), trigger))
+            halt = Halt(stop)
+            job = (mover or live)(self, plan, report, halt)
+            if job.position_hash:
+                self._check_position(plan)
+            report.partitions = len(job.tickets)
+            self.observers.emit(RunStarted(plan.feed, run_id, len(job.tickets), trigger))
             line = Line(
-                plan=plan, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
+                job=job, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
                 folder=self.project.data_dir, table=self.table(plan.target.name), limits=self.limits,
             )
-            halt = Halt(stop)
-            run_feed(line, tickets, self.reader.units(plan, report, halt), report, halt, threads(plan))
+            run_feed(line, report, halt)
         except StopEngine as error:
             self._finish(report, error, clock, requests)
             raise
@@ -197,13 +200,13 @@ class Session:
             )
         )
 
-    def tickets(self, plan: Plan) -> list[Ticket]:
-        """One per partition, with its stored position."""
+    def tickets(self, plan: Plan, space: str = "") -> list[Ticket]:
+        """One per partition, with its stored position in that space."""
         stored = self.store.positions(plan.feed)
         found = []
         for partition in partitions(plan.source.each):
-            data = stored.get(partition.key)
-            found.append(Ticket(partition, Position(**data) if data else Position(), data))
+            data = stored.get(spaced(space, partition.key))
+            found.append(Ticket(partition, Position(**data) if data else Position(), data, space=space))
         return found
 
     def _check_position(self, plan: Plan) -> None:
@@ -249,6 +252,18 @@ class _Requests:
                     elapsed_ms=event.elapsed_ms, attempt=event.attempt, error=event.error,
                 )
             )
+
+
+Mover = Callable[[Session, Plan, RunReport, threading.Event], Job]
+"""Opens a job in the run of a report; the event ends its reading."""
+
+
+def live(session: Session, plan: Plan, report: RunReport, halt: threading.Event) -> Job:
+    """What has come due since the feed's own position."""
+    return Job(
+        plan=plan, tickets=session.tickets(plan), due=lambda ticket: units(plan.cursor, ticket.safe, moment_of(report)),
+        read=session.reader.units(plan, report, halt), threads=threads(plan), position_hash=plan.position_hash,
+    )
 
 
 def threads(plan: Plan) -> int:

@@ -16,6 +16,17 @@ _t = tables.position
 _f = tables.feed
 
 
+def spaced(space: str, partition: str) -> str:
+    """The name of a partition's position in a space of its own (a backfill's, say). The name of a live one has no ``|``."""
+    return f"{space}|{partition}" if space else partition
+
+
+def unspaced(name: str) -> tuple[str, str]:
+    """(space, partition) of a position's name; the space is empty for a live one."""
+    space, bar, partition = name.partition("|")
+    return (space, partition) if bar else ("", name)
+
+
 def text_of(position: Any) -> str:
     """One text per JSON value: keys sorted, no spaces."""
     return msgspec.json.encode(position, order="sorted").decode()
