@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,8 @@ from nexus_engine.cli.context import Context, verb
 
 if TYPE_CHECKING:
     from nexus_engine.compile.plan import Plan
+
+MOST_WINDOWS = 100_000  # counted per partition
 
 
 @click.command("plan")
@@ -48,15 +51,17 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
     kind = context.registry.sinks.get(sink.plugin) if sink else None
     timed = plan.schedule is not None and not plan.schedule.stream
     store = context.store()
+    now = datetime.now(UTC).replace(microsecond=0)
     return {
         "feed": plan.feed,
         "file": plan.spec_file,
         "source": {"plugin": plan.source.plugin, "api": plan.source.api, "options": plan.source.options, "format": plan.source.format},
         "partitions": [partition.key for partition in partitions(plan.source.each)],
         "cursor": plan.cursor,
+        "windows": _due(plan, store.positions(plan.feed), now),
         "positions": store.positions(plan.feed),
         "schedule": plan.schedule,
-        "next_run": next_fire(plan.schedule, datetime.now(UTC)).isoformat() if timed and plan.schedule else None,
+        "next_run": next_fire(plan.schedule, now).isoformat() if timed and plan.schedule else None,
         "target": plan.target.name,
         "sink": plan.target.sink,
         "promise": getattr(kind.cls, "promise", "") if kind else "",
@@ -64,6 +69,31 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
         "columns": [{"name": column.name, "type": column.type} for column in plan.target.columns],
         "ddl": feed_ddl(plan.target),
     }
+
+
+def _due(plan: Plan, positions: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The windows a run would ask for now, over all partitions: how many, the first one's start, the last one's end."""
+    from nexus_engine.deliver.reader import partitions
+    from nexus_engine.deliver.windows import Position, units
+
+    count, starts, ends, more = 0, [], [], False
+    for partition in partitions(plan.source.each):
+        data = positions.get(partition.key)
+        found = list(islice(units(plan.cursor, Position(**data) if data else Position(), now), MOST_WINDOWS))
+        count += len(found)
+        more = more or len(found) == MOST_WINDOWS
+        starts += [unit.window.start for unit in found[:1]]
+        ends += [unit.window.end for unit in found[-1:]]
+    known = [text for text in starts if text]
+    return {"count": count, "more": more, "first": min(known, default=None), "last": max((text for text in ends if text), default=None)}
+
+
+def span(seconds: float) -> str:
+    """A length of time as a spec writes it: `30d`, `90m`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _show(context: Context, facts: dict[str, Any]) -> None:
@@ -78,8 +108,10 @@ def _show(context: Context, facts: dict[str, Any]) -> None:
     out.line(f"  partitions {len(names)}: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}")
     cursor = facts["cursor"]
     if cursor is not None:
-        lookback = f"{cursor.lookback_months} months" if cursor.lookback_months else f"{cursor.lookback_s / 86400:g} days"
+        due = facts["windows"]
+        lookback = f"{cursor.lookback_months}mo" if cursor.lookback_months else span(cursor.lookback_s)
         out.line(f"  windows   by {cursor.field} ({cursor.kind}), from {cursor.initial or 'the beginning'}, lookback {lookback}")
+        out.line(f"  due now   {due['count']}{' or more' if due['more'] else ''} window{'s' if due['count'] != 1 else ''}, from {due['first'] or 'the beginning'} to {due['last'] or 'the end'}")
     for partition, position in facts["positions"].items():
         out.line(f"  stands at {partition or '(one)'}: {msgspec.json.encode(position).decode()}")
     if facts["next_run"]:

@@ -14,6 +14,12 @@ from nexus_engine.compile.mapping import Field, cast_sql
 
 _SHOWN = 60  # characters of a value in a reason
 
+# Good dates that a type cannot hold surprise people: the reason says what it holds.
+_RANGES = {
+    "Date": " (1970-01-01 to 2149-06-06; Date32 holds 1900 to 2299)",
+    "DateTime": " (1970-01-01 to 2106-02-07; DateTime64 holds 1900 to 2299)",
+}
+
 
 @dataclass
 class Step:
@@ -135,7 +141,7 @@ class Layers:
         if field.sql:
             return "''"
         text = ident(field.text_name)
-        before, after = literal(f'{field.name}: cast: "'), literal(f'" is no {field.kind.bare}')
+        before, after = literal(f'{field.name}: cast: "'), literal(f'" is no {field.kind.bare}{_RANGES.get(field.kind.bare.name, "")}')
         shown = f"concat({before}, {_short(text)}, {after})"
         cast = f"if({field.guard().bad}, ifNull({shown}, ''), '')"
         if field.kind.container and not self.steps:
