@@ -29,11 +29,11 @@ setup(
         "nexus_plugins": ["py.typed", "**/*.yaml", "**/*.json", "**/*.md"],
     },
     install_requires=[
-        "certifi>=2024.7.4",
         "chdb>=4.4",
         "click>=8.1",
         "clickhouse-driver>=0.2.9",
         "croniter>=6.0",
+        "httpx>=0.28.1,<1",
         "jinja2>=3.1.6",
         "jsonschema>=4.23",
         "msgspec>=0.20",

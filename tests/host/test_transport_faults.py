@@ -294,8 +294,23 @@ def test_a_name_that_does_not_resolve_and_a_closed_port_are_tried_again():
         with pytest.raises(RetryLater, match="no connection to 127"):
             client.get(f"http://127.0.0.1:{port}/a")
         assert len(client.clock.waits) == 2
-    with pytest.raises(RetryLater, match=r"no connection to host\.invalid"):
-        Client(retry=RetryOptions(attempts=1)).get("http://host.invalid/a")
+    for name in ("host.invalid", "bücher.invalid", "xn--bcher-kva.invalid"):
+        with pytest.raises(RetryLater, match="no connection to .*invalid"):
+            Client(retry=RetryOptions(attempts=1)).get(f"http://{name}/a")
+
+
+@pytest.mark.parametrize("url", ["http://exa\tmple.invalid/", "http://exa\nmple.invalid/", "http://a b.invalid/", "http://a\u3002b\u2488.invalid/"])
+def test_a_url_that_can_be_read_in_two_ways_is_refused(url):
+    with pytest.raises(StopFeed, match="not sent"):
+        Client().get(url)
+
+
+def test_what_an_answer_sets_as_cookie_is_not_sent_and_a_users_name_in_the_url_neither():
+    with RawServer(lambda _: answer({"ok": 1}, headers={"Set-Cookie": "a=b; Path=/"})) as server:
+        client = Client()
+        for _ in range(2):
+            assert client.get(server.url.replace("//", "//user:password@") + "/a").status == 200
+        assert all(not {"cookie", "authorization"} & request.headers.keys() for request in server.requests)
 
 
 def test_a_connection_closed_while_idle_is_replaced_without_a_failed_attempt():

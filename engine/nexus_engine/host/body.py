@@ -6,12 +6,11 @@ stream and the announced length are checked, and a body that is not whole is an 
 
 from __future__ import annotations
 
-import http.client
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_CHUNK: Final = 1 << 18
 _STEP: Final = 1 << 20
 _RATIO_FROM: Final = 16 << 20  # small bodies may repeat themselves; above this the ratio counts
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -110,49 +109,30 @@ def coding_of(header: str) -> str:
     raise LimitMet(f"the answer's Content-Encoding is {coding[:40]!r}; gzip and deflate were offered", "headers.Accept-Encoding")
 
 
-def read_body(response: http.client.HTTPResponse, limits: Limits) -> bytes:
+def read_body(pieces: Iterable[bytes], length: int | None, coding: str, limits: Limits) -> bytes:
     """The whole body, decompressed.
 
+    Args:
+        pieces: the body as sent; reading on is refused at the first limit.
+        length: its announced length in bytes, None where none was.
+        coding: what :func:`coding_of` says.
+
     Raises:
-        BodyCut, LimitMet, OSError, http.client.HTTPException
+        BodyCut, LimitMet, and what ``pieces`` raises
     """
-    coding = coding_of(response.headers.get("Content-Encoding", ""))
-    length = response.length
     if length is not None and length > limits.max_body:
         raise LimitMet(f"the answer's body has {length:,} bytes; {limits.max_body:,} are allowed", "max_body")
-    if length is not None and length <= _STEP:
-        try:
-            data = response.read()
-        except http.client.IncompleteRead as error:
-            raise BodyCut(f"{len(error.partial):,} of {length:,} bytes came") from None
-        if not coding:
-            return data
-        stream = _Inflate(coding, limits)
-        stream.add(data)
-        return stream.finish()
-    return _read_long(response, coding, length, limits)
-
-
-def _read_long(response: http.client.HTTPResponse, coding: str, length: int | None, limits: Limits) -> bytes:
     stream = _Inflate(coding, limits) if coding else None
     parts: list[bytes] = []
     came = 0
-    while True:
-        try:
-            chunk = response.read(_CHUNK)
-        except http.client.IncompleteRead as error:
-            raise BodyCut(f"the chunked body was cut after {came + len(error.partial):,} bytes") from None
-        if not chunk:
-            break
-        came += len(chunk)
+    for piece in pieces:
+        came += len(piece)
         if came > limits.max_body:
             raise LimitMet(f"the answer's body has more than {limits.max_body:,} bytes", "max_body")
         if stream is None:
-            parts.append(chunk)
+            parts.append(piece)
         else:
-            stream.add(chunk)
-    if not came and length is None and not response.chunked and response.status < 300:
-        raise BodyCut("the connection closed before the body")  # also when it closed inside the headers
+            stream.add(piece)
     if length is not None and came != length:
         raise BodyCut(f"{came:,} of {length:,} bytes came")
     return stream.finish() if stream is not None else b"".join(parts)

@@ -1,7 +1,7 @@
-"""Connections: http.client with a total deadline on every socket call, checked addresses, and a pool.
+"""Connections of http.client with a total deadline on every socket call, checked addresses, and a pool.
 
-http.client costs a quarter of httpx's CPU per request. Its timeouts are per socket call, so an answer that comes byte by
-byte never times out; the sockets below give each call only what is left until the request's deadline.
+Timeouts of HTTP clients are per socket call, so an answer that comes byte by byte never times out; the sockets below give
+each call only what is left until the request's deadline.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import SplitResult
 
 CONNECT_S: Final = 15.0
 STOP_GRACE_S: Final = 3.0  # what a request in flight still gets once the engine stops
 _POLL_S: Final = 1.0
-_PORTS: Final = {"http": 80, "https": 443}
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NEVER: Final = tuple(
@@ -168,31 +166,16 @@ class Connection(http.client.HTTPConnection):
 
 
 def tls_context() -> ssl.SSLContext:
-    """Certificates are checked against the system's authorities and certifi's."""
-    context = ssl.create_default_context()
-    try:
-        import certifi
+    """What httpx believes (certifi's authorities, or those that SSL_CERT_FILE names), and the system's besides."""
+    import httpx
 
-        context.load_verify_locations(certifi.where())
-    except ImportError:
-        pass
+    context = httpx.create_ssl_context()
+    context.load_default_certs()
     context.sslsocket_class = DeadlineTLS
     return context
 
 
-_Key = tuple[str, str, int]
-
-
-def origin_key(parts: SplitResult) -> _Key:
-    """(scheme, host, port) in lower case and with the scheme's own port filled in.
-
-    Raises:
-        ValueError: not an http(s) URL with a host.
-    """
-    if parts.scheme.lower() not in _PORTS or not parts.hostname:
-        raise ValueError("not an http or https URL")
-    scheme = parts.scheme.lower()
-    return scheme, parts.hostname.rstrip("."), parts.port or _PORTS[scheme]
+OriginKey = tuple[str, str, int]  # scheme, host, port
 
 
 @dataclass
@@ -200,10 +183,10 @@ class Pool:
     """Idle connections by origin, the latest first. Thread-safe; one per session."""
 
     tls: ssl.SSLContext | None = None  # made when the first https request needs it
-    _idle: dict[_Key, list[Connection]] = field(default_factory=dict)
+    _idle: dict[OriginKey, list[Connection]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, key: _Key, reach: Reach, *, fresh: bool = False) -> Connection:
+    def take(self, key: OriginKey, reach: Reach, *, fresh: bool = False) -> Connection:
         """An idle connection that is still open, else a new one.
 
         Raises:
@@ -232,7 +215,7 @@ class Pool:
         connection.open(scheme, host, port, reach, tls)
         return connection
 
-    def give_back(self, key: _Key, connection: Connection) -> None:
+    def give_back(self, key: OriginKey, connection: Connection) -> None:
         connection.used = True
         with self._lock:
             self._idle.setdefault(key, []).append(connection)

@@ -5,23 +5,25 @@ Everything that decides where credentials go is here: they are sent to the origi
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from nexus_engine import __version__
 from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.errors import StopFeed
-from nexus_engine.host.body import BodyCut, LimitMet, Limits, read_body
-from nexus_engine.host.connection import AddressRefused, Connection, Deadline, Pool, Reach, is_private, origin_key
+from nexus_engine.host.body import BodyCut, LimitMet, Limits, coding_of, read_body
+from nexus_engine.host.connection import AddressRefused, Deadline, Reach, is_private
 from nexus_engine.host.redact import Redactor
-from nexus_engine.host.urls import BaseUrls, origin, query_pairs, request_target, resolve, with_params
+from nexus_engine.host.urls import BaseUrls, origin, query_pairs, resolve, with_params
+
+if TYPE_CHECKING:
+    import httpx
 
 USER_AGENT: Final = f"nexus-engine/{__version__}"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -63,23 +65,35 @@ Exchange = Callable[[str, str, dict[str, str], bytes | None, int, dict[str, str]
 
 
 class Transport:
-    """Sends requests over one pool. Thread-safe.
+    """Sends requests through one :class:`httpx.Client`, made with the first request. Thread-safe.
 
     Args:
         exchanged: told each exchange (method, URL, request headers and body, status, response headers, body): the recorder.
     """
 
     def __init__(
-        self, redactor: Redactor, base_urls: BaseUrls | None = None, *, exchanged: Exchange | None = None, pool: Pool | None = None
+        self, redactor: Redactor, base_urls: BaseUrls | None = None, *, exchanged: Exchange | None = None
     ) -> None:
         self._redactor = redactor
         self._bases = base_urls or BaseUrls()
         self._exchanged = exchanged
-        self._pool = pool or Pool()
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
         self._private: dict[str, bool] = {}  # origins of specs whose server was seen at a private address
 
     def close(self) -> None:
-        self._pool.close()
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _open(self) -> httpx.Client:
+        from nexus_engine.host import wire
+
+        with self._lock:
+            if self._client is None:
+                self._client = wire.new_client()
+            return self._client
 
     def send(self, request: HttpRequest, route: Route) -> HttpResponse:
         """The final answer, whatever its status.
@@ -145,26 +159,66 @@ class Transport:
         return _Hop(hop.method, clean, headers, None, hop.home, foreign=True)
 
     def _exchange(self, hop: _Hop, request: HttpRequest, route: Route, deadline: Deadline) -> _Answer:
-        """One request on one connection. A connection that was idle and turns out closed is replaced once."""
-        target = self._bases.target(hop.url)
+        """One request and its whole answer."""
+        import httpx
+
+        from nexus_engine.host import wire
+
+        sending = self._built(hop, deadline, request.idempotent)
+        place = sending.url.host
         try:
-            key = origin_key(urlsplit(target))
+            response = wire.send(self._open(), sending)
+            try:
+                return self._read(response, hop, route)
+            finally:
+                response.close()
+        except wire.NotSendable as error:
+            raise self._stop(f"the request was not sent: {error}", hop.url) from None
+        except AddressRefused as error:
+            raise self._stop(f"the request was not sent: {error}", hop.url) from None
+        except ssl.SSLCertVerificationError as error:
+            raise self._stop(
+                f"the certificate of {place} is not valid: {error.verify_message}", hop.url,
+                do="check the host name and the clock of this machine; checking cannot be switched off",
+            ) from None
+        except LimitMet as error:
+            raise self._stop(str(error), hop.url, do=f"the limit is `{error.option}`") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise SendFailed(f"no connection to {place}: {error}", sent=False) from None
+        except httpx.TimeoutException as error:
+            raise SendFailed(f"no whole answer within {route.timeout_s:g} s: {error}", sent=True) from None
+        except (BodyCut, httpx.TransportError) as error:
+            raise SendFailed(str(error), sent=True) from None
+
+    def _built(self, hop: _Hop, deadline: Deadline, again: bool) -> httpx.Request:
+        from nexus_engine.host import wire
+
+        target = self._bases.target(hop.url)
+        from_answer = hop.foreign and target is hop.url
+        reach = Reach(deadline, from_answer, from_answer and self._home_is_private(hop.home))
+        host = urlsplit(hop.url).netloc.rpartition("@")[2] if self._bases.everything else ""
+        try:
+            sending = wire.new_request(hop.method, target, hop.headers, hop.body, host, reach=reach, again=again)
+            if not wire.same_place(sending, target):
+                raise ValueError("its host can be read in two ways")
         except ValueError as error:
             raise self._stop(f"the request was not sent: {error}", hop.url) from None
-        mapped = target is not hop.url
-        from_answer = hop.foreign and not mapped
-        reach = Reach(deadline, from_answer, from_answer and self._home_is_private(hop.home))
-        fresh = False
-        while True:
-            connection = self._connect(key, reach, hop, fresh)
-            if not hop.foreign and hop.home not in self._private:
-                self._private[hop.home] = is_private(connection.peer)
-            try:
-                return self._talk(connection, key, target, hop, route)
-            except _Stale:
-                fresh = True
-                if not request.idempotent:
-                    raise SendFailed("the server closed the connection", sent=True) from None
+        return sending
+
+    def _read(self, response: httpx.Response, hop: _Hop, route: Route) -> _Answer:
+        """The answer, all of it or nothing."""
+        told = response.extensions
+        if not hop.foreign and hop.home not in self._private:
+            self._private[hop.home] = is_private(told["peer"])
+        headers, length = self._headers(response, route), told["length"]
+        coding = coding_of(headers.get("content-encoding", ""))
+        body = b"" if hop.method == "HEAD" else read_body(response.iter_raw(), length, coding, route.limits)
+        framed = length is not None or told["chunked"]
+        if not (body or framed) and response.status_code < 300:
+            raise BodyCut("the connection closed before the body")  # also when it closed inside the headers
+        if self._exchanged is not None:
+            self._exchanged(hop.method, hop.url, hop.headers, hop.body, response.status_code, headers, body)
+        return response.status_code, headers, body, framed or "content-encoding" in headers  # gzip has an end mark
 
     def _home_is_private(self, home: str) -> bool:
         """Whether the spec's own host is at a private address: then links of its answers may lead to such, too."""
@@ -176,94 +230,23 @@ class Transport:
             self._private[home] = bool(found) and all(is_private(str(where[0])) for *_, where in found)
         return self._private[home]
 
-    def _connect(self, key: tuple[str, str, int], reach: Reach, hop: _Hop, fresh: bool) -> Connection:
-        try:
-            return self._pool.take(key, reach, fresh=fresh)
-        except AddressRefused as error:
-            raise self._stop(f"the request was not sent: {error}", hop.url) from None
-        except ssl.SSLCertVerificationError as error:
-            raise self._stop(
-                f"the certificate of {key[1]} is not valid: {error.verify_message}", hop.url,
-                do="check the host name and the clock of this machine; checking cannot be switched off",
-            ) from None
-        except TimeoutError as error:
-            raise SendFailed(f"no connection to {key[1]}: {error or 'timed out'}", sent=False) from None
-        except (OSError, UnicodeError) as error:
-            raise SendFailed(f"no connection to {key[1]}: {error}", sent=False) from None
-
-    def _talk(
-        self, connection: Connection, key: tuple[str, str, int], target: str, hop: _Hop, route: Route
-    ) -> _Answer:
-        try:
-            self._write(connection, target, hop)
-            response = connection.getresponse()
-            headers, length = self._headers(response, hop, route), response.length
-            body = b"" if hop.method == "HEAD" else read_body(response, route.limits)
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
-            connection.close()
-            if connection.used:
-                raise _Stale from None
-            raise SendFailed(f"the server closed the connection: {error}", sent=True) from None
-        except TimeoutError as error:
-            connection.close()
-            raise SendFailed(f"no whole answer within {route.timeout_s:g} s: {error}", sent=True) from None
-        except BodyCut as error:
-            connection.close()
-            raise SendFailed(str(error), sent=True) from None
-        except LimitMet as error:
-            connection.close()
-            raise self._stop(str(error), hop.url, do=f"the limit is `{error.option}`") from None
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            if isinstance(error, http.client.LineTooLong) or type(error) is http.client.HTTPException:  # too many headers
-                raise self._stop(f"the answer's headers are too large: {error}", hop.url, do="the limit is `header_bytes`") from None
-            raise SendFailed(f"the answer broke off: {type(error).__name__}: {error}", sent=True) from None
-        except BaseException:
-            connection.close()
-            raise
-        if response.will_close:
-            connection.close()
-        else:
-            self._pool.give_back(key, connection)
-        if self._exchanged is not None:
-            self._exchanged(hop.method, hop.url, hop.headers, hop.body, response.status, headers, body)
-        whole = length is not None or response.chunked or "content-encoding" in headers  # gzip has an end mark
-        return response.status, headers, body, whole
-
-    def _write(self, connection: Connection, target: str, hop: _Hop) -> None:
-        place = urlsplit(hop.url if self._bases.everything else target)
-        host = place.netloc.rpartition("@")[2].encode("idna" if not place.netloc.isascii() else "ascii").decode()
-        try:
-            connection.putrequest(hop.method, request_target(target), skip_host=True, skip_accept_encoding=True)
-            connection.putheader("Host", host)
-            for name, value in hop.headers.items():
-                connection.putheader(name, value.encode("utf-8"))
-            if hop.body is not None:
-                connection.putheader("Content-Length", str(len(hop.body)))
-            connection.endheaders(hop.body)
-        except ValueError:  # http.client refuses control characters
-            connection.close()
-            raise self._stop("the request was not sent: a header or the URL holds a control character", hop.url) from None
-
-    def _headers(self, response: http.client.HTTPResponse, hop: _Hop, route: Route) -> dict[str, str]:
+    def _headers(self, response: httpx.Response, route: Route) -> dict[str, str]:
         """By lower-case name; repeated ones are joined by a comma, as HTTP says."""
         headers: dict[str, str] = {}
         size = 0
-        for written, value in response.headers.items():
-            size += len(written) + len(value) + 4
-            name = written.lower()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        for written, data in response.headers.raw:
+            size += len(written) + len(data) + 4
+            name, value = written.lower().decode("latin-1"), data.decode("latin-1")
+            if name not in headers:
+                headers[name] = value
+            elif name != "content-length":
+                headers[name] = f"{headers[name]}, {value}"
+            elif headers[name] != value:
+                raise BodyCut("the answer names several lengths")
         if size > route.limits.header_bytes:
             raise LimitMet(f"the answer's headers have {size:,} bytes; {route.limits.header_bytes:,} are allowed", "header_bytes")
-        lengths = set(response.headers.get_all("Content-Length", []))
-        if len(lengths) > 1:
-            raise BodyCut("the answer names several lengths")
         return headers
 
     def _stop(self, what: str, url: str, *, do: str = "") -> StopFeed:
         where = self._redactor.redact(url)
         return StopFeed(self._redactor.redact(what), where=where, did="the feed stopped with its position kept", do=do)
-
-
-class _Stale(Exception):
-    """A connection from the pool was closed by the server before the request."""

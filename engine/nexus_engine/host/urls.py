@@ -8,7 +8,6 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 _PORTS = {"http": 80, "https": 443}
-_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE = "-._~:,/"
 
 
@@ -55,13 +54,6 @@ def with_params(url: str, params: Iterable[tuple[str, str]]) -> str:
         kept = [text for name, _, text in query_pairs(query) if name not in names]
         query = "&".join([*kept, encode_query(params)])
     return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", query, ""))
-
-
-def request_target(url: str) -> str:
-    """What stands in the request line: path and query, whatever is not allowed there percent-encoded."""
-    parts = urlsplit(url)
-    path = quote(parts.path or "/", safe=_PATH_SAFE)
-    return f"{path}?{quote(parts.query, safe=_PATH_SAFE + '?[]|')}" if parts.query else path
 
 
 def resolve(base: str, link: str) -> str:
