@@ -299,8 +299,8 @@ def test_a_name_that_does_not_resolve_and_a_closed_port_are_tried_again():
             Client(retry=RetryOptions(attempts=1)).get(f"http://{name}/a")
 
 
-@pytest.mark.parametrize("url", ["http://exa\tmple.invalid/", "http://exa\nmple.invalid/", "http://a b.invalid/", "http://a\u3002b\u2488.invalid/"])
-def test_a_url_that_can_be_read_in_two_ways_is_refused(url):
+@pytest.mark.parametrize("url", ["http://a b.invalid/", "http://a\u3002b\u2488.invalid/"])
+def test_a_host_that_can_be_read_in_two_ways_is_refused(url):
     with pytest.raises(StopFeed, match="not sent"):
         Client().get(url)
 
