@@ -81,7 +81,7 @@ class Reconnect(NexusError):
 
 
 class StopFeed(NexusError):
-    """This feed stops with its position kept; other feeds go on."""
+    """The feed stops with its position kept; other feeds go on."""
 
 
 class PageError(StopFeed):

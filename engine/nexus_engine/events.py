@@ -148,4 +148,4 @@ class Observers:
                 observer(event)
             except Exception as error:  # noqa: BLE001  an observer must never change a run
                 self.remove(observer)
-                print(f"observer {observer!r} failed and was dropped: {error!r}", file=sys.stderr)
+                sys.stderr.write(f"observer {observer!r} failed and was dropped: {type(error).__name__}\n")

@@ -1,5 +1,7 @@
 """One batch through the engine: map, isolate poison, judge, compare, spool. No state is changed here.
 
+::
+
     stage -> map -> (poison? one record at a time) -> page limits -> rules -> refused rows -> compare -> spool file
 """
 
@@ -39,6 +41,14 @@ class PageStats:
     cursor_max: str | None = None
 
 
+@dataclass(frozen=True)
+class Guilt:
+    """The first page of a window that must not land, by its payload number, and why."""
+
+    p: int
+    error: StopFeed
+
+
 @dataclass
 class Worked:
     """A batch that is ready to become an intent. ``stage`` is what was kept: pages after a guilty one are cut off, and
@@ -47,7 +57,7 @@ class Worked:
     stage: Stage
     stats: dict[int, PageStats]
     refusals: list[Refusal]
-    failures: dict[int, StopFeed]
+    failures: dict[int, Guilt]
     warnings: list[str]
     counts: dict[int, dict[str, int]]  # p -> new, revised, unchanged, superseded
     rows: int  # to land
@@ -173,16 +183,16 @@ def _poisoned(poison: list[Refusal]) -> Counter[int]:
 
 def _guilty_pages(
     stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Path
-) -> dict[int, StopFeed]:
+) -> dict[int, Guilt]:
     """Per unit: the error of its first page with more refusals than `max_refused`."""
     limit, bad = bench.plan.max_refused, _poisoned(poison)
-    failures: dict[int, StopFeed] = {}
+    failures: dict[int, Guilt] = {}
     for staged in stage.payloads:
         page = stats.get(staged.p, PageStats())
         read = page.read + bad[staged.p]
         refused = read - page.ok - page.filtered
         if read and refused / read > limit and staged.unit not in failures:
-            failures[staged.unit] = _too_many(staged, refused, read, stage, poison, bench, mapped)
+            failures[staged.unit] = Guilt(staged.p, _too_many(staged, refused, read, stage, poison, bench, mapped))
     return failures
 
 
@@ -195,20 +205,20 @@ def _too_many(
     reasons = Counter(reason for refusal in shown for reason in refusal.reasons)
     common = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
     sample = f"; for example {shown[0].raw[:200]}" if shown else ""
-    error = TooManyRefused(
+    return TooManyRefused(
         f"{refused} of {read} records of page {staged.payload.page} were refused, more than max_refused {bench.plan.max_refused:g} "
         f"allows: {common}{sample} ({staged.payload.url})",
         where=f"feed {bench.plan.feed}",
         did="the pages before it landed; the position stays in front of it",
         do=f"see what changed with: nexus-engine preview {bench.plan.feed}; mend the fields, or raise max_refused",
     )
-    error.p = staged.p  # type: ignore[attr-defined]  where _cut cuts
-    return error
 
-
-def _cut(stage: Stage, failures: dict[int, StopFeed], bench: Bench) -> Stage:
-    """The stage without the guilty pages and what follows them in their own windows and partitions."""
-    guilty = {stage.units[unit].partition.key: error.p for unit, error in failures.items()}  # type: ignore[attr-defined]
+def _cut(stage: Stage, failures: dict[int, Guilt], bench: Bench) -> Stage:
+    """The stage without the guilty pages and what follows them in their own partitions."""
+    guilty: dict[str, int] = {}
+    for unit, guilt in failures.items():
+        key = stage.units[unit].partition.key
+        guilty[key] = min(guilt.p, guilty.get(key, guilt.p))
     cut = Stage(bench.file(f"{stage.path.stem}.cut.jsonl"))
     for staged in stage.payloads:
         unit = stage.units[staged.unit]

@@ -19,7 +19,7 @@ from nexus_engine.contract.source import Payload
 from nexus_engine.deliver.batch import Bench, work
 from nexus_engine.deliver.fetch import Ticket, plugin_failed
 from nexus_engine.deliver.reader import Reader, partitions
-from nexus_engine.deliver.report import ErrorReport, RunReport
+from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, units
 from nexus_engine.errors import NexusError
@@ -64,7 +64,7 @@ def preview(plan: Plan, project: Project, registry: Registry, *, rows: int = 20,
         with tempfile.TemporaryDirectory(prefix="nexus-preview-") as folder:
             _fill(shown, plan, reader, engine, Path(folder), rows)
     except NexusError as error:
-        shown.error = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
+        shown.error = error_report(error, reader.redactor.redact)
     finally:
         reader.http.close()
         engine.close()
@@ -108,7 +108,7 @@ def _first(plan: Plan, reader: Reader, report: RunReport, ticket: Ticket, unit: 
                 return payload
     except NexusError:
         raise
-    except Exception as error:  # noqa: BLE001  a plugin may raise anything
+    except Exception as error:
         raise plugin_failed(error) from error
     return None
 

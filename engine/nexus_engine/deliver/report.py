@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
+from nexus_engine.errors import NexusError
 
 COUNTS = ("read", "landed", "new", "revised", "unchanged", "superseded", "filtered", "quarantined")
 
@@ -52,6 +55,13 @@ class ErrorReport(msgspec.Struct, kw_only=True):
     did: str = ""
     do: str = ""
     partition: str = ""
+
+
+def error_report(error: NexusError, redact: Callable[[str], str], partition: str = "") -> ErrorReport:
+    """An error as it is kept in the run history: no part of it holds a secret."""
+    parts = (redact(text) for text in (error.what, error.where, error.did, error.do))
+    what, where, did, do = parts
+    return ErrorReport(kind=type(error).__name__, what=what, where=where, did=did, do=do, partition=partition)
 
 
 class RunReport(Books, kw_only=True):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.batch import Bench, PageStats, Worked, select, work
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
-from nexus_engine.deliver.report import ErrorReport, RunReport, WindowBooks
+from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
@@ -53,6 +53,7 @@ class Line:
     observers: Observers
     folder: Path  # the data folder
     table: AbstractContextManager[Any]  # held while this target's table is compared and written
+    redact: Callable[[str], str]  # masks the session's secrets in what is kept
     limits: Limits = Limits()
     started: float = field(default_factory=time.monotonic)
 
@@ -79,7 +80,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     except StopEngine:
         raise
     except NexusError as error:
-        _fail(report, error)
+        _fail(line, report, error)
     finally:
         halt.set()
         fetchers.join()
@@ -88,7 +89,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
 
 def moment_of(report: RunReport) -> datetime:
     """The run's start: the only clock its windows and values see."""
-    return datetime.fromisoformat(report.started_at.replace("Z", "+00:00")).astimezone(UTC)
+    return datetime.fromisoformat(report.started_at)
 
 
 def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunReport) -> Iterator[Stage]:
@@ -127,7 +128,7 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
     ticket, unit, payload = arrival.ticket, arrival.unit, arrival.payload
     if arrival.error is not None:
         ticket.failed = True
-        _fail(report, arrival.error, ticket.partition.key)
+        _fail(line, report, arrival.error, ticket.partition.key)
         return 1
     if unit is None or payload is None:
         ticket.finished = not arrival.stopped
@@ -179,7 +180,7 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
             rows=worked.rows, sha256=digest,
         )
     intent = Intent(
-        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(worked),
+        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(line, worked),
         advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=_counts(books),
         position_hash=line.job.position_hash, target=line.plan.target.name,
     )
@@ -204,10 +205,10 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
         line.observers.emit(
             BatchLanded(report.feed, report.run_id, batch.id, batch.rows, (time.monotonic() - started) * 1000)
         )
-    for index, error in worked.failures.items():
+    for index, guilt in worked.failures.items():
         ticket, _ = _ticket(worked, index)
         ticket.failed = True
-        _fail(report, error, ticket.partition.key)
+        _fail(line, report, guilt.error, ticket.partition.key)
 
 
 Moves = dict[str, tuple[Any, Position]]  # partition key -> (what is stored, where it goes)
@@ -313,26 +314,24 @@ def _landed(report: RunReport, books: list[WindowBooks]) -> None:
             entry.landed += rows
 
 
-def _quarantined(worked: Worked) -> tuple[Quarantined, ...]:
+def _quarantined(line: Line, worked: Worked) -> tuple[Quarantined, ...]:
+    """The refused records as they came, but for secrets that a source echoes."""
     found = []
     for refusal in worked.refusals:
         staged = worked.stage.at(refusal.p)
         unit = worked.stage.units[staged.unit]
         found.append(
             Quarantined(
-                partition=unit.partition.key, record=refusal.record, raw=refusal.raw, reasons=refusal.reasons,
+                partition=unit.partition.key, record=refusal.record, raw=line.redact(refusal.raw),
+                reasons=tuple(map(line.redact, refusal.reasons)),
                 page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start,
             )
         )
     return tuple(found)
 
 
-def _fail(report: RunReport, error: NexusError, partition: str = "") -> None:
-    report.errors.append(
-        ErrorReport(
-            kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do, partition=partition
-        )
-    )
+def _fail(line: Line, report: RunReport, error: NexusError, partition: str = "") -> None:
+    report.errors.append(error_report(error, line.redact, partition))
 
 
 def _verdict(report: RunReport, tickets: list[Ticket], stopped: bool) -> str:

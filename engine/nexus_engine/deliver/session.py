@@ -24,7 +24,7 @@ from nexus_engine.deliver.lock import OwnerLock
 from nexus_engine.deliver.preview import Preview, preview
 from nexus_engine.deliver.reader import Halt, Reader, partitions
 from nexus_engine.deliver.recovery import recover
-from nexus_engine.deliver.report import ErrorReport, RunReport
+from nexus_engine.deliver.report import RunReport, error_report
 from nexus_engine.deliver.run import Limits, Line, moment_of, run_feed
 from nexus_engine.deliver.windows import Position, units
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine
@@ -170,6 +170,7 @@ class Session:
             line = Line(
                 job=job, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
                 folder=self.project.data_dir, table=self.table(plan.target.name), limits=self.limits,
+                redact=lambda text: self.reader.redactor.redact_bytes(text.encode()).decode(),
             )
             run_feed(line, report, halt)
         except StopEngine as error:
@@ -186,9 +187,7 @@ class Session:
     def _finish(self, report: RunReport, error: NexusError | None, clock: float, requests: _Requests) -> None:
         if error is not None:
             report.status = "failed"
-            report.errors.append(
-                ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
-            )
+            report.errors.append(error_report(error, self.reader.redactor.redact))
         report.elapsed_s = round(time.monotonic() - clock, 3)
         report.requests = len(requests.found)
         self.store.add_requests(report.run_id, requests.found)

@@ -82,7 +82,8 @@ def moment(text: str) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _text(kind: str, value: datetime) -> str:
+def text_in(kind: str, value: datetime) -> str:
+    """A time as a cursor of that kind (date or datetime) is written."""
     if kind == "date":
         return value.date().isoformat()
     value = value.astimezone(UTC)
@@ -113,7 +114,7 @@ def start_of(rule: CursorPlan, position: Position) -> str | None:
     back = add_months(moment(position.cursor), -rule.lookback_months) - timedelta(seconds=rule.lookback_s)
     if rule.initial and back < moment(rule.initial):
         return rule.initial
-    return _text(rule.kind, back)
+    return text_in(rule.kind, back)
 
 
 def _stepped(rule: CursorPlan, start: str, now: datetime) -> Iterator[Unit]:
@@ -122,17 +123,32 @@ def _stepped(rule: CursorPlan, start: str, now: datetime) -> Iterator[Unit]:
     if rule.step_months:
         at = _floor(at, rule.step_months)
     while at < limit or (rule.step_months and at == limit):
-        if rule.step_months:
-            end = add_months(at, rule.step_months)
-        else:
-            end = at + timedelta(seconds=rule.step_s)
+        end = add_months(at, rule.step_months) if rule.step_months else at + timedelta(seconds=rule.step_s)
         final = end >= limit  # what reaches the present is still growing
         if final and not rule.step_months:
             end = limit
-        yield Unit(Window(_text(rule.kind, at), _text(rule.kind, end)), final=final)
+        yield Unit(Window(text_in(rule.kind, at), text_in(rule.kind, end)), final=final)
         if final or end <= at:
             return
         at = end
+
+
+def pieces(rule: CursorPlan, start: str, end: str) -> Iterator[Unit]:
+    """A closed range in windows of the rule's step, the first and the last cut to it; one window without a step."""
+    if not (rule.step_s or rule.step_months) or rule.kind not in ("date", "datetime"):
+        yield Unit(Window(start, end), final=False)
+        return
+    at, limit = moment(start), moment(end)
+    while at < limit:
+        if rule.step_months:
+            following = add_months(_floor(at, rule.step_months), rule.step_months)
+        else:
+            following = at + timedelta(seconds=rule.step_s)
+        following = min(following, limit)
+        if following <= at:
+            return
+        yield Unit(Window(text_in(rule.kind, at), text_in(rule.kind, following)), final=False)
+        at = following
 
 
 def units(rule: CursorPlan | None, position: Position, now: datetime) -> Iterator[Unit]:
@@ -142,7 +158,7 @@ def units(rule: CursorPlan | None, position: Position, now: datetime) -> Iterato
         rule: None for a feed without a cursor: one open window, read whole each time.
         now: aware; the run's start.
     """
-    today = _text(rule.kind, now) if rule and rule.kind in ("date", "datetime") else None
+    today = text_in(rule.kind, now) if rule and rule.kind in ("date", "datetime") else None
     if position.window is not None:
         window = Window(position.window.get("start"), position.window.get("end"))
         stale = today is not None and window.end is not None and window.end[:10] < today[:10]

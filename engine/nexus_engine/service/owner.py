@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import nexus_engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.deliver.report import ErrorReport, RunReport
+from nexus_engine.deliver.backfill import checked_range
+from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine, TableDiffers
 from nexus_engine.events import Event, FeedLoaded, Observers, RunFinished
 from nexus_engine.service import state_verbs
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nexus_engine.compile.feeds import LoadedFeeds
-    from nexus_engine.deliver.session import Session
+    from nexus_engine.deliver.session import Mover, Session
     from nexus_engine.project.project import Project
 
 Tell = Callable[[Event], None]
@@ -80,8 +81,9 @@ class Owner:
             do="see nexus-engine validate-config",
         )
 
-    def run_feed(self, feed: str, trigger: str) -> RunReport | None:
-        """Run a feed once, never beside itself. None when it went away while it waited for its turn.
+    def run_feed(self, feed: str, trigger: str, mover: Mover | None = None) -> RunReport | None:
+        """Run a feed once, never beside itself. None when it went away while it waited for its turn. ``mover`` reads
+        something else than what is due (a backfill, say).
 
         An old feed under a new name does not run before its positions are renamed; a run's failure is in its report.
 
@@ -96,7 +98,7 @@ class Owner:
                 return None
             try:
                 self._refuse_renamed(plan)
-                return self.session.run(plan, trigger=trigger, stop=self.stop)
+                return self.session.run(plan, trigger=trigger, stop=self.stop, mover=mover)
             except StopEngine:
                 raise
             except Exception as error:  # noqa: BLE001  a bug in one feed's run is not the others' end
@@ -164,10 +166,13 @@ class Owner:
         self.reload(settled=True)
         feeds = args.get("feeds") or [name for name, plan in self.plans.items() if plan.enabled]
         plans = [self.plan(name) for name in feeds]  # all names are right before anything runs
+        words, mover, trigger = args.get("backfill"), None, args.get("trigger", "socket")
+        if words:
+            mover, trigger = checked_range(plans[0], words["from"], words["to"], words["each"], self.session.reader.now()).job, "backfill"
         reports = []
         with told(self.session.observers, tell, feeds):
             for plan in plans:
-                report = self.run_feed(plan.feed, args.get("trigger", "socket"))
+                report = self.run_feed(plan.feed, trigger, mover)
                 if report is not None:
                     reports.append(report.to_json())
         return reports
@@ -214,7 +219,7 @@ class Owner:
             status="failed",
         )
         if isinstance(error, NexusError):
-            parts = ErrorReport(kind=type(error).__name__, what=error.what, where=error.where, did=error.did, do=error.do)
+            parts = error_report(error, self.session.reader.redactor.redact)
         else:
             what = f"this is a bug: {type(error).__name__}: {self.session.reader.redactor.redact(str(error))}"
             parts = ErrorReport(kind="Bug", what=what, where=f"feed {plan.feed}, {plan.spec_file}", did="the position is kept; other feeds go on")
