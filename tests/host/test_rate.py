@@ -89,6 +89,42 @@ def test_stamps_of_the_process_before_count():
     assert len(stamps.kept["api"]) <= 3
 
 
+def test_redirects_count():
+    def script(request):
+        return answer(b"", 302, {"Location": "/there"}) if request.path == "/here" else answer(b"{}")
+
+    with RawServer(script) as server:
+        clock = FakeClock()
+        http = HttpHost(Redactor(), clock=clock).for_feed("f", policy=Policy(rate=Rate("3/min"), timeout=Duration("5s")))
+        for _ in range(3):
+            assert http.send(HttpRequest("GET", server.url + "/here")).status == 200
+        assert len(server.requests) == 6
+        assert 60 <= sum(clock.waits) <= 62
+
+
+def test_a_fast_api_costs_few_transactions_and_a_restart_counts_them_all():
+    class Counted(Stamps):
+        saves = 0
+
+        def save(self, key, stamps):
+            self.saves += 1
+            super().save(key, stamps)
+
+    clock, stamps, stop = FakeClock(), Counted(), threading.Event()
+    budget = Budget("api", clock, stamps)
+    for _ in range(500):
+        with budget.slot(Rate("1000/s"), 1, stop, lambda *_: None):
+            clock.now += 0.0001
+    assert stamps.saves <= 10
+    assert sum(stamp >= clock.now - 1 for stamp in stamps.kept["api"]) >= 500
+    after = Budget("api", clock, stamps)  # the process after a kill
+    began, sent = clock.now, 0
+    while clock.now < began + 0.99:
+        with after.slot(Rate("1000/s"), 1, stop, lambda *_: None):
+            sent += clock.now < began + 0.99
+    assert sent <= 500
+
+
 def test_waiting_is_told():
     events = []
     with RawServer(lambda _: answer(b"{}")) as server:

@@ -19,7 +19,7 @@ from nexus_engine.events import Observers, RequestDone
 from nexus_engine.host.body import Limits
 from nexus_engine.host.http import HttpHost
 from nexus_engine.host.redact import Redactor
-from raw_server import Raw, RawServer, answer
+from raw_server import Raw, RawServer, Reset, answer
 
 
 class Client:
@@ -297,6 +297,55 @@ def test_a_name_that_does_not_resolve_and_a_closed_port_are_tried_again():
     for name in ("host.invalid", "bücher.invalid", "xn--bcher-kva.invalid"):
         with pytest.raises(RetryLater, match="no connection to .*invalid"):
             Client(retry=RetryOptions(attempts=1)).get(f"http://{name}/a")
+
+
+def test_a_resolver_that_hangs_meets_the_deadline_and_holds_one_thread(monkeypatch):
+    asked, release = [], threading.Event()
+    real = socket.getaddrinfo
+
+    def hanging(host, *rest, **kw):
+        if kw.get("flags") or host != "slow.invalid":
+            return real(host, *rest, **kw)
+        asked.append(host)
+        release.wait(20)
+        raise socket.gaierror(socket.EAI_AGAIN, "too late")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    client = Client(timeout=Duration("200ms"), retry=RetryOptions(attempts=3))
+    with pytest.raises(RetryLater, match=r"no connection to slow\.invalid: the deadline has passed"):
+        client.get("http://slow.invalid/a")
+    release.set()
+    assert asked == ["slow.invalid"]
+
+
+def test_a_host_that_answers_no_connection_meets_the_deadline():
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for other in waiting:
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        try:
+            client = Client(timeout=Duration("300ms"), retry=RetryOptions(attempts=2))
+            with pytest.raises(RetryLater, match="no connection to 127|no whole answer"):
+                client.get(f"http://127.0.0.1:{full.getsockname()[1]}/a")
+            assert len(client.clock.waits) == 1
+        finally:
+            for other in waiting:
+                other.close()
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["first request", "connection used before"])
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\n\r\n{"])
+def test_a_connection_that_is_reset_hands_nothing_on(sent, before):
+    with RawServer(replies(*[OK] * before, Raw([sent, Reset]), OK)) as server:
+        client = Client(retry=RetryOptions(attempts=2))
+        for _ in range(before + 1):
+            assert client.get(server.url + "/a").body == b'{"ok": 1}'
+        assert len(server.requests) == before + 2
+        in_body = b"\r\n\r\n" in sent
+        assert len(client.clock.waits) == (1 if in_body or not before else 0)  # else the connection was stale, not the server
 
 
 @pytest.mark.parametrize("url", ["http://a b.invalid/", "http://a\u3002b\u2488.invalid/"])

@@ -6,6 +6,7 @@ import gzip as gzip_
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -35,7 +36,11 @@ class Request:
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
 
-Piece = bytes | float  # a float: so many seconds of silence
+class Reset:
+    """The connection ends at once, by a RST."""
+
+
+Piece = bytes | float | type[Reset]  # a float: so many seconds of silence
 
 
 @dataclass
@@ -110,6 +115,11 @@ class RawServer:
                         if isinstance(piece, float):
                             if self._closing.wait(piece):
                                 return
+                        elif piece is Reset:
+                            time.sleep(0.02)  # what was sent before arrives before
+                            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                            file.close()
+                            return
                         else:
                             connection.sendall(piece)
                     if not reply.keep:

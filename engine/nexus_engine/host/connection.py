@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nexus_engine.host.resolve import Resolver
+
 CONNECT_S: Final = 15.0
 STOP_GRACE_S: Final = 3.0  # what a request in flight still gets once the engine stops
 _POLL_S: Final = 1.0
@@ -40,6 +42,10 @@ class Deadline:
         self._at = time.monotonic() + seconds
         self._stop = stop
         self._stopped = False
+
+    def put_off(self, seconds: float) -> None:
+        """The request waited for its turn, not for the server."""
+        self._at += seconds
 
     def left(self) -> float:
         """Seconds left.
@@ -114,10 +120,10 @@ class Reach:
             raise AddressRefused(f"{host} is at {address}: {why}")
 
 
-def _open_socket(host: str, port: int, reach: Reach) -> DeadlineSocket:
+def _open_socket(host: str, port: int, reach: Reach, resolver: Resolver) -> DeadlineSocket:
     """Resolve once, check every address, connect to the first that answers."""
     failure: OSError = OSError(f"no address for {host}")
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = resolver.addresses(host, port, reach.deadline.left)
     for *_, where in found:
         reach.check(host, str(where[0]))
     for family, kind, proto, _, where in found:
@@ -140,13 +146,13 @@ class Connection(http.client.HTTPConnection):
     peer: str = ""
     used: bool = False
 
-    def open(self, scheme: str, host: str, port: int, reach: Reach, tls: ssl.SSLContext | None) -> None:
-        sock: socket.socket = _open_socket(host, port, reach)
+    def open(self, reach: Reach, tls: ssl.SSLContext | None, resolver: Resolver) -> None:
+        sock: socket.socket = _open_socket(self.host, self.port, reach, resolver)
         try:
             self.peer = str(sock.getpeername()[0])
             if tls is not None:
                 sock.settimeout(reach.deadline.left())
-                sock = tls.wrap_socket(sock, server_hostname=host)
+                sock = tls.wrap_socket(sock, server_hostname=self.host)
         except BaseException:
             sock.close()
             raise
@@ -182,6 +188,7 @@ OriginKey = tuple[str, str, int]  # scheme, host, port
 class Pool:
     """Idle connections by origin, the latest first. Thread-safe; one per session."""
 
+    resolver: Resolver = field(default_factory=Resolver)
     tls: ssl.SSLContext | None = None  # made when the first https request needs it
     _idle: dict[OriginKey, list[Connection]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -212,7 +219,7 @@ class Pool:
                     self.tls = tls_context()
                 tls = self.tls
         connection = Connection(host, port)
-        connection.open(scheme, host, port, reach, tls)
+        connection.open(reach, tls, self.resolver)
         return connection
 
     def give_back(self, key: OriginKey, connection: Connection) -> None:

@@ -29,7 +29,7 @@ from nexus_engine.errors import RetryLater, StopFeed
 from nexus_engine.events import Observers, RequestDone, Waiting
 from nexus_engine.host.body import Limits
 from nexus_engine.host.clock import Clock, SystemClock
-from nexus_engine.host.rate import Budget, StampStore, Stopped
+from nexus_engine.host.rate import Budget, Slot, StampStore, Stopped
 from nexus_engine.host.recorder import Recorder
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
@@ -119,9 +119,9 @@ class HttpHost:
         built: Auth = kind(typed)
         return built
 
-    def send(self, feed: str, request: HttpRequest, route: Route) -> HttpResponse:
+    def send(self, feed: str, request: HttpRequest, route: Route, slot: Slot) -> HttpResponse:
         self._current.feed = feed
-        return self._transport.send(request, route)
+        return self._transport.send(request, route, slot.again)
 
     def _exchanged(self, *exchange: Any) -> None:
         assert self._recorder is not None
@@ -237,9 +237,9 @@ class FeedHttp:
         shown, started, response = "", 0.0, None
         attempt.asked_s = None
         try:
-            with budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting):
+            with budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting) as slot:
                 started = time.monotonic()
-                response = self._host.send(self._feed, authorized, self._route)
+                response = self._host.send(self._feed, authorized, self._route, slot)
         except Stopped:
             raise self._stopping(request) from None
         except SendFailed as error:

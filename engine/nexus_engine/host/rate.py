@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol, Self
 
 from nexus_engine.contract.options import Rate
 from nexus_engine.host.clock import Clock
 
 MARGIN: Final = 1.01  # the server's clock may tick a little differently
+AHEAD_S: Final = 1.0  # requests of the next second at most are kept with one transaction
 RESTART_S: Final = 1.0  # a request of the process before may have arrived so long after it was sent
 
 
@@ -46,11 +46,12 @@ class Budget:
 
     def __init__(self, key: str, clock: Clock, store: StampStore | None = None) -> None:
         self._key = key
-        self._clock = clock
+        self.clock = clock
         self._store = store
         self._changed = threading.Condition()
         self._answered: deque[float] | None = None  # when answers came, ascending; None: the store was not asked yet
         self._sent: deque[float] = deque()  # the same requests as the store keeps them: when they were sent
+        self._ahead = 0  # of the latest of them: kept, and not yet used
         self._in_flight = 0
         self._paused_until = 0.0
         self._period_s = 0.0  # the longest any feed named
@@ -58,26 +59,25 @@ class Budget:
     def pause(self, seconds: float) -> None:
         """The API asked everybody to wait (429): nobody sends before then."""
         with self._changed:
-            self._paused_until = max(self._paused_until, self._clock.time() + seconds)
+            self._paused_until = max(self._paused_until, self.clock.time() + seconds)
 
-    @contextmanager
-    def slot(self, rate: Rate | None, concurrency: int, stop: threading.Event, waiting: Waited) -> Iterator[None]:
-        """Hold a place while one request is sent and answered.
+    def slot(self, rate: Rate | None, concurrency: int, stop: threading.Event, waiting: Waited) -> Slot:
+        """A place to hold, by ``with``, while one request is sent and answered."""
+        return Slot(self, rate, concurrency, stop, waiting)
+
+    def give_back(self) -> None:
+        with self._changed:
+            self._in_flight -= 1
+            if self._answered is not None:
+                self._answered.append(self.clock.time())
+            self._changed.notify_all()
+
+    def take(self, rate: Rate | None, concurrency: int, stop: threading.Event, waiting: Waited) -> None:
+        """Wait for a place.
 
         Raises:
             Stopped: ``stop`` was set while waiting.
         """
-        self._take(rate, concurrency, stop, waiting)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._in_flight -= 1
-                if self._answered is not None:
-                    self._answered.append(self._clock.time())
-                self._changed.notify_all()
-
-    def _take(self, rate: Rate | None, concurrency: int, stop: threading.Event, waiting: Waited) -> None:
         told = False
         while True:
             with self._changed:
@@ -89,17 +89,17 @@ class Budget:
                 if wait <= 0:
                     self._in_flight += 1
                     if rate is not None:
-                        self._stamp()
+                        self._stamp(rate)
                     return
             if not told:
                 waiting("rate", wait)
                 told = True
-            if self._clock.wait(stop, wait):
+            if self.clock.wait(stop, wait):
                 raise Stopped
 
     def _due(self, rate: Rate | None) -> float:
         """Seconds after which to look again; 0: now."""
-        now = self._clock.time()
+        now = self.clock.time()
         if self._paused_until > now:
             return self._paused_until - now
         if rate is None:
@@ -122,11 +122,53 @@ class Budget:
             self._answered = deque(min(stamp + RESTART_S, now) for stamp in stamps)
         return self._answered
 
-    def _stamp(self) -> None:
+    def _stamp(self, rate: Rate) -> None:
+        """Keep that a request goes out now. Several are kept ahead as if they went out a moment later than they will, so that
+        a fast API does not cost a transaction per request; after a restart those that never went out count, too."""
         if self._store is None:
             return
-        now = self._clock.time()
+        now = self.clock.time()
+        if self._ahead and now <= self._sent[-1]:
+            self._ahead -= 1
+            return
+        for _ in range(self._ahead):
+            self._sent.pop()
         while self._sent and self._sent[0] + RESTART_S + self._period_s * MARGIN < now:
             self._sent.popleft()
-        self._sent.append(now)
+        spell_s = min(AHEAD_S, rate.per_s / 10)
+        self._ahead = max(int(rate.count * spell_s / rate.per_s), 1) - 1
+        self._sent.extend([now + spell_s if self._ahead else now] * (self._ahead + 1))
         self._store.save(self._key, tuple(self._sent))
+
+
+class Slot:
+    """A place in a budget, held inside ``with``."""
+
+    def __init__(self, budget: Budget, rate: Rate | None, concurrency: int, stop: threading.Event, waiting: Waited) -> None:
+        self._budget = budget
+        self._words = (rate, concurrency, stop, waiting)
+        self._held = False
+
+    def __enter__(self) -> Self:
+        """Raises:
+        Stopped: the engine stopped while this waited.
+        """
+        self._budget.take(*self._words)
+        self._held = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            self._held = False
+            self._budget.give_back()
+
+    def again(self) -> float:
+        """Another place instead, for a redirect: the answer before it has come. Seconds waited.
+
+        Raises:
+            Stopped: the engine stopped while this waited.
+        """
+        began = self._budget.clock.monotonic()
+        self.__exit__()
+        self.__enter__()
+        return self._budget.clock.monotonic() - began

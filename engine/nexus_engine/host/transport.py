@@ -5,7 +5,6 @@ Everything that decides where credentials go is here: they are sent to the origi
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 import time
@@ -20,6 +19,7 @@ from nexus_engine.errors import StopFeed
 from nexus_engine.host.body import BodyCut, LimitMet, Limits, coding_of, read_body
 from nexus_engine.host.connection import AddressRefused, Deadline, Reach, is_private
 from nexus_engine.host.redact import Redactor
+from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import BaseUrls, origin, query_pairs, resolve, with_params
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Transport:
         self._exchanged = exchanged
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
+        self._resolver = Resolver()
         self._private: dict[str, bool] = {}  # origins of specs whose server was seen at a private address
 
     def close(self) -> None:
@@ -92,11 +93,15 @@ class Transport:
 
         with self._lock:
             if self._client is None:
-                self._client = wire.new_client()
+                self._client = wire.new_client(self._resolver)
             return self._client
 
-    def send(self, request: HttpRequest, route: Route) -> HttpResponse:
+    def send(self, request: HttpRequest, route: Route, again: Callable[[], float]) -> HttpResponse:
         """The final answer, whatever its status.
+
+        Args:
+            again: called before a redirect is followed, which is one more request to the API: waits for its turn and says
+                how many seconds that took; they do not count against the deadline.
 
         Raises:
             SendFailed: none came, or not whole.
@@ -111,6 +116,7 @@ class Transport:
                 shown = self._redactor.redact(hop.url)
                 return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url)
             hop = self._redirected(hop, status, headers["location"], route)
+            deadline.put_off(again())
         raise self._stop(f"more than {route.limits.redirects} redirects", hop.url)
 
     def _first(self, request: HttpRequest, route: Route) -> _Hop:
@@ -195,7 +201,7 @@ class Transport:
 
         target = self._bases.target(hop.url)
         from_answer = hop.foreign and target is hop.url
-        reach = Reach(deadline, from_answer, from_answer and self._home_is_private(hop.home))
+        reach = Reach(deadline, from_answer, from_answer and self._home_is_private(hop.home, deadline))
         host = urlsplit(hop.url).netloc.rpartition("@")[2] if self._bases.everything else ""
         try:
             sending = wire.new_request(hop.method, target, hop.headers, hop.body, host, reach=reach, again=again)
@@ -220,11 +226,11 @@ class Transport:
             self._exchanged(hop.method, hop.url, hop.headers, hop.body, response.status_code, headers, body)
         return response.status_code, headers, body, framed or "content-encoding" in headers  # gzip has an end mark
 
-    def _home_is_private(self, home: str) -> bool:
+    def _home_is_private(self, home: str, deadline: Deadline) -> bool:
         """Whether the spec's own host is at a private address: then links of its answers may lead to such, too."""
         if home not in self._private:
             try:
-                found = socket.getaddrinfo(urlsplit(self._bases.target(home)).hostname, None, type=socket.SOCK_STREAM)
+                found = self._resolver.addresses(urlsplit(self._bases.target(home)).hostname or "", 0, deadline.left)
             except (OSError, UnicodeError):
                 return False
             self._private[home] = bool(found) and all(is_private(str(where[0])) for *_, where in found)

@@ -24,6 +24,7 @@ import httpx
 
 from nexus_engine.host.body import BodyCut, LimitMet
 from nexus_engine.host.connection import Connection, OriginKey, Pool, Reach
+from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import origin
 
 _CHUNK: Final = 1 << 18
@@ -52,10 +53,10 @@ class _Answer(httpx.Response):
         return False
 
 
-def new_client() -> httpx.Client:
+def new_client(resolver: Resolver) -> httpx.Client:
     """One client over one pool, without proxies, redirects or cookies."""
     return httpx.Client(
-        transport=WireTransport(), trust_env=False, follow_redirects=False, cookies=_NoCookies(),
+        transport=WireTransport(Pool(resolver)), trust_env=False, follow_redirects=False, cookies=_NoCookies(),
         timeout=None,  # noqa: S113  each request has a deadline over all of it
     )  # fmt: skip
 
@@ -98,8 +99,8 @@ def send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
 class WireTransport(httpx.BaseTransport):
     """Thread-safe. An answer's extensions: ``peer`` (address), ``length`` (of the body as sent, None: unknown), ``chunked``."""
 
-    def __init__(self, pool: Pool | None = None) -> None:
-        self._pool = pool or Pool()
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     def close(self) -> None:
         self._pool.close()
