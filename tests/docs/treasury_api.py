@@ -40,8 +40,8 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path != PATH:
             self._answer(404, {"error": "Not Found"})
             return
-        since = query.get("filter", "").removeprefix("record_date:gte:")
-        found = [row for row in ROWS if row["record_date"] >= since]
+        bounds = dict(text.removeprefix("record_date:").split(":") for text in query.get("filter", "record_date:gte:").split(","))
+        found = [row for row in ROWS if bounds.get("gte", "") <= row["record_date"] <= bounds.get("lte", "9")]
         number, size = int(query.get("page[number]", 1)), int(query.get("page[size]", 100))
         pages = max(1, -(-len(found) // size))
         meta = {"count": len(found[(number - 1) * size : number * size]), "total-count": len(found), "total-pages": pages}

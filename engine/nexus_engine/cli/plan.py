@@ -19,14 +19,24 @@ MOST_WINDOWS = 100_000  # counted per partition
 @click.command("plan")
 @click.argument("feed")
 @click.option("--sql", is_flag=True, help="Print only the query that maps and checks the rows.")
+@click.option("--from", "start", metavar="A", help="Show the windows and requests of a backfill from A on.")
+@click.option("--to", "end", metavar="B", help="The first value after the backfill's range.")
+@click.option("--each", metavar="NAME=VALUE", multiple=True, help="Only these partitions of the backfill.")
 @verb
-def command(context: Context, feed: str, sql: bool) -> None:
+def command(context: Context, feed: str, sql: bool, start: str | None, end: str | None, each: tuple[str, ...]) -> None:
     """Show what a feed would ask, promise and create."""
     from pathlib import Path
 
     import msgspec
 
+    from nexus_engine.cli.run import backfill_words
+
     [plan] = context.plans([feed])
+    if words := backfill_words([feed], start, end, each):
+        from nexus_engine.cli.plan_range import show_range
+
+        show_range(context, plan, words)
+        return
     if sql:
         text = plan.query.select_sql(Path("raw.jsonl"), {"run_started_at": "1970-01-01 00:00:00", "run_id": "plan", "feed": plan.feed})
         if context.out.as_json:

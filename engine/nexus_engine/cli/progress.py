@@ -81,6 +81,8 @@ def _sentence(event: Event) -> str:
             return f"{event.change}: {event.message}" if event.message else event.change
         case events.TableChanged():
             return f"ran: {' '.join(event.statement.split())[:100]}"
+        case events.WindowsDone():
+            return f"{event.done} of {event.total} windows, {left(event.left_s)} left"
         case events.RuleWarned():
             return f"warning: {event.rule}: {event.message}"
         case events.BatchLanded() if event.recovered:
@@ -97,6 +99,7 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
         self._pages: dict[str, int] = {}
         self._landed: dict[str, int] = {}
+        self._windows: dict[str, events.WindowsDone] = {}
 
     def __call__(self, event: Event) -> None:
         feed = event.feed
@@ -110,7 +113,13 @@ class _Bars:
         if isinstance(event, events.Waiting) and event.wait_s >= 1:
             note += f", waits {event.wait_s:.0f} s ({event.reason})"
         changes: dict[str, Any] = {"note": note, "completed": self._pages.get(feed, 0)}
+        if isinstance(event, events.WindowsDone):
+            self._windows[feed] = event
+        if feed in self._windows:
+            known = self._windows[feed]
+            changes.update(completed=known.done, total=known.total, note=f"windows, {left(known.left_s)} left, {note}")
         if isinstance(event, events.RunFinished):
+            self._windows.pop(feed, None)
             changes["total"] = max(1, self._pages.get(feed, 0))
             changes["completed"] = changes["total"]
         self._bars.update(self._tasks[feed], **changes)
@@ -120,6 +129,14 @@ class _Bars:
             self._pages[event.feed] = self._pages.get(event.feed, 0) + 1
         elif isinstance(event, events.BatchLanded):
             self._landed[event.feed] = self._landed.get(event.feed, 0) + event.rows
+
+
+def left(seconds: float) -> str:
+    """A time to wait, in the unit that suits it."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _now() -> str:

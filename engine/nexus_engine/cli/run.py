@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,28 +26,51 @@ COLUMNS = ("feed", "status", "read", "landed", "new", "revised", "unchanged", "s
 @click.option(
     "--replay", metavar="DIR", type=click.Path(exists=True, path_type=Path), help="Answer from cassettes instead of the APIs (with --once)."
 )
+@click.option("--from", "start", metavar="A", help="Backfill: read what is from A on and before B, once. The live position stays.")
+@click.option("--to", "end", metavar="B", help="Backfill: the first value after the range.")
+@click.option("--each", metavar="NAME=VALUE", multiple=True, help="Backfill only these partitions; may be given more than once.")
 @verb
-def command(context: Context, feeds: tuple[str, ...], once: bool, record: Path | None, replay: Path | None) -> None:
+def command(
+    context: Context, feeds: tuple[str, ...], once: bool, record: Path | None, replay: Path | None, start: str | None, end: str | None,
+    each: tuple[str, ...],
+) -> None:
     """Run feeds once (--once), or all of them on their schedules.
 
     Without FEEDS: every enabled feed. Without --once it goes on until SIGTERM or Ctrl-C, which let runs under way end (10 s at
     most); a second one ends it at once. Both are safe: what is half done is finished by the next start.
     """
+    backfill = backfill_words(feeds, start, end, each)
+    once = once or bool(backfill)
     if (record or replay) and not once:
         raise click.UsageError("--record and --replay go with --once")
     if once:
-        _once(context, feeds, record, replay)
+        _once(context, feeds, record, replay, backfill)
     else:
         _serve(context, feeds)
 
 
-def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay: Path | None) -> None:
+def backfill_words(feeds: Sequence[str], start: str | None, end: str | None, each: Sequence[str]) -> dict[str, Any]:
+    """What the words say of a range; empty when there is none.
+
+    Raises:
+        click.UsageError: they do not go together.
+    """
+    if not (start or end or each):
+        return {}
+    if not (start and end):
+        raise click.UsageError("a backfill needs both --from and --to")
+    if len(feeds) != 1:
+        raise click.UsageError("a backfill is of one feed: name it")
+    return {"from": start, "to": end, "each": list(each)}
+
+
+def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay: Path | None, backfill: dict[str, Any]) -> None:
     from nexus_engine.cli.owning import owning, refuse_owner, silent, waited
     from nexus_engine.cli.progress import progress
     from nexus_engine.service.socket_client import connect
 
     context.replaying = replay is not None
-    args: dict[str, Any] = {"feeds": list(feeds), "trigger": "once"}
+    args: dict[str, Any] = {"feeds": list(feeds), "trigger": "once", "backfill": backfill}
     if record or replay:
         refuse_owner(context, "--record" if record else "--replay")
     client = connect(context.project.data_dir)
@@ -60,6 +84,8 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
                 _tell_broken(context, owner, feeds)
                 verbs = owner.verbs()
                 reports = waited(lambda: verbs["run"](args, silent), owner.stop, _told(context))
+    if backfill and not context.out.as_json and reports and not reports[0]["windows"] and reports[0]["status"] == "empty":
+        context.out.note("this backfill is done: nothing was asked (to do it again: nexus-engine state reset FEED --partition, see state show)")
     show(context, reports)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OVERDUE = timedelta(minutes=5)
 FACTS = (
-    "last_run", "last_status", "last_started", "last_finished", "last_error", "rows", "next_run", "partitions", "position", "lag_s", "refused", "staged",
+    "last_run", "last_status", "last_started", "last_finished", "last_error", "rows", "next_run", "backfills", "partitions", "position", "lag_s", "refused", "staged",
 )
 COLUMNS = ("feed", "state", "last run", "ended", "rows", "next run", "position", "lag", "refused", "staged")
 
@@ -51,6 +51,10 @@ def command(context: Context) -> None:
         if rows:
             context.out.table([_short(row) for row in rows], COLUMNS)
         context.out.note(f"owner: process {pid}" if pid is not None else "no engine is running")
+        for row in rows:
+            for item in row["backfills"] or ():
+                done = f", {item['done']} of {item['begun']} partitions done" if item["begun"] > 1 else ""
+                context.out.note(f"backfill: {row['feed']} {item['range']} stands at {item['at']}{done}; the same command goes on")
         for file in broken:
             context.out.note(f"broken: {file} (see nexus-engine validate-config)")
     if bad or broken:
@@ -79,7 +83,10 @@ def feed_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
         state = "running"
     else:
         state = "never" if last is None else "ok"
-    positions = store.positions(plan.feed)
+    from nexus_engine.state.positions import unspaced
+
+    stored = store.positions(plan.feed)
+    positions = {name: position for name, position in stored.items() if not unspaced(name)[0]}
     cursors = [position["cursor"] for position in positions.values() if isinstance(position, dict) and position.get("cursor")]
     report = last.report if last is not None else {}
     return {
@@ -92,10 +99,34 @@ def feed_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
         "last_error": (report.get("errors") or [{}])[0].get("what"),
         "rows": report.get("landed"),
         "next_run": next_run,
+        "backfills": backfills(plan, stored),
         "partitions": len(positions),
         "position": min(cursors, default=None),
         "lag_s": _lag_s(plan, min(cursors, default=None), now),
     }
+
+
+def backfills(plan: Plan, positions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Backfills that have begun and are not done: their range, where the last of their partitions stands, how many are done."""
+    from nexus_engine.deliver.backfill import Range, of_space
+    from nexus_engine.deliver.windows import Position
+    from nexus_engine.state.positions import unspaced
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, data in positions.items():
+        space, _ = unspaced(name)
+        ends = of_space(space)
+        if ends is None or plan.cursor is None or not isinstance(data, dict):
+            continue
+        position = Position(**data)
+        item = found.setdefault(space, {"range": space.removeprefix("backfill "), "at": None, "begun": 0, "done": 0})
+        item["begun"] += 1
+        if Range(*ends).done(plan.cursor, position):
+            item["done"] += 1
+        else:
+            at = position.cursor or ends[0]
+            item["at"] = at if item["at"] is None else min(item["at"], at)
+    return [item for item in found.values() if item["done"] < item["begun"]]
 
 
 def _lag_s(plan: Plan, cursor: str | None, now: datetime) -> float | None:

@@ -1,0 +1,75 @@
+"""`run FEED --from --to`, `plan FEED --from --to` and what `status` says, as a user runs them, against a real server."""
+
+import json
+
+import pytest
+from cli_projects import as_json, command
+
+FEED = """\
+name: days
+source:
+  endpoint: "{url}/days"
+  params: {{from: "{{{{ window.start }}}}", to: "{{{{ window.end }}}}"}}
+  each: {{series: [A, B]}}
+  rate: 60/min
+  records: rows
+cursor: {{field: day, initial: 2024-01-01, step: 10d}}
+fields: {{series: {{from: each.series, type: String}}, day: Date, v: UInt32}}
+target: {{table: t.days, key: [series, day]}}
+"""
+
+
+@pytest.fixture
+def days(project, api):
+    (project.root / "sources.d" / "days.yaml").write_text(FEED.format(url=api.url))
+    api.body = json.dumps({"rows": [{"day": "2020-01-05", "v": 1}]}).encode()
+    return project.root
+
+
+def test_plan_and_run_and_status(days, api):
+    words = ("days", "--from", "2020-01-01", "--to", "2020-02-01")
+    found = as_json(command(days, "plan", *words, "--json"))
+    assert (found["windows"], found["done"], found["requests"], found["warnings"]) == (8, 0, 8, [])
+    assert found["partitions"][0]["first"][0] == "2020-01-01..2020-01-11"
+    text = command(days, "plan", *words).stdout
+    assert "at least 8 (one per window" in text and "2020-01-31..2020-02-01" in text
+
+    done = command(days, "run", *words, "--each", "series=B", "--json")
+    [report] = as_json(done)["runs"]
+    assert (done.returncode, report["trigger"], report["windows"], report["landed"]) == (0, "backfill", 4, 1), done.stderr
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(e["done"], e["total"]) for e in events if e["event"] == "WindowsDone"] == [(4, 4)]
+    assert "from=2020-01-31&to=2020-02-01" in api.asked[-1]
+    assert as_json(command(days, "plan", *words, "--json"))["left"] == 4
+
+    asked = len(api.asked)
+    again = command(days, "run", *words, "--each", "series=B")
+    assert again.returncode == 0 and "this backfill is done" in again.stderr
+    assert len(api.asked) == asked
+
+
+def test_status_shows_what_is_not_done(days, api):
+    api.body = b'{"rows": [{"day": "2020-01-05", "v": "no number"}]}'
+    assert command(days, "run", "days", "--from", "2020-01-01", "--to", "2020-02-01").returncode == 1
+    api.body = b'{"rows": []}'
+    assert command(days, "run", "days", "--from", "2020-01-01", "--to", "2020-01-11").returncode == 0
+    assert command(days, "state", "set", "days", '{"cursor": "2020-01-11"}', "--partition", "backfill 2020-01-01..2020-01-11|series=A").returncode == 0
+    assert command(days, "state", "set", "days", '{"cursor": "2020-01-05"}', "--partition", "backfill 2020-01-01..2020-01-11|series=B").returncode == 0
+    done = command(days, "status")
+    assert "backfill: days 2020-01-01..2020-01-11 stands at 2020-01-05, 1 of 2 partitions done" in done.stderr
+    [feed] = as_json(command(days, "status", "--json"))["feeds"]
+    assert (feed["partitions"], feed["position"], len(feed["backfills"])) == (0, None, 1)
+
+
+@pytest.mark.parametrize("words", [("--from", "2020-01-01"), ("--each", "series=A"), ("--to", "2020-01-01")])
+def test_half_a_range_is_a_usage_error(days, words):
+    done = command(days, "run", "days", *words)
+    assert done.returncode == 2
+    assert "--from and --to" in done.stderr
+
+
+def test_a_wrong_range_is_told_and_nothing_is_asked(days, api):
+    done = command(days, "run", "days", "--from", "2020-01-01", "--to", "2020-02-01", "--each", "series=C", "--json")
+    assert done.returncode == 2
+    assert "is not one of its values" in as_json(done)["error"]["what"]
+    assert api.asked == []
