@@ -113,20 +113,29 @@ def work(stage: Stage, bench: Bench) -> Worked:
 
 
 def select(worked: Worked, bench: Bench, mapped: Path) -> None:
-    """Compare with what the table holds and write the rows to land into a file beside the stage. Call under the table's lock."""
-    if not worked.stage.has_lines or not any(stats.ok for stats in worked.stats.values()):
+    """Compare with what the table holds. Where every good row lands, the mapped file is the spool; else they are written into a
+    file beside the stage. Call under the table's lock."""
+    good = sum(stats.ok for stats in worked.stats.values()) if worked.stage.has_lines else 0
+    if not good:
         return
     query, engine = bench.plan.query, bench.engine
-    current = bench.sink.current(bench.plan.target) if bench.plan.target.key else None
-    counting = query.compare_counts_sql(mapped, current)
-    if counting is None:
-        worked.counts = {p: {"new": stats.ok} for p, stats in worked.stats.items()}
-    else:
-        worked.counts = {int(row.pop("_p")): {name: int(n) for name, n in row.items()} for row in engine.rows(counting)}
-    worked.rows = sum(count.get("new", 0) + count.get("revised", 0) for count in worked.counts.values())
-    if worked.rows:
+    worked.counts = {p: {"new": stats.ok} for p, stats in worked.stats.items()}
+    if bench.plan.target.key:
+        verdicts = bench.file(f"{worked.stage.path.stem}.verdicts.arrow")
+        engine.query(query.compare_sql(mapped, verdicts, bench.sink.current(bench.plan.target)))
+        found = {int(row.pop("_p")): {name: int(n) for name, n in row.items()} for row in engine.rows(query.compare_counts_sql(verdicts))}
+        worked.counts = {p: _superseded(stats.ok, found.get(p, {})) for p, stats in worked.stats.items()}
+    worked.rows = sum(count["new"] + count.get("revised", 0) for count in worked.counts.values())
+    if worked.rows == good:
+        worked.spool = mapped
+    elif worked.rows:
         worked.spool = bench.file(f"{worked.stage.path.stem}.spool.arrow")
-        engine.query(query.finish_sql(mapped, worked.spool, current))
+        engine.query(query.finish_sql(mapped, worked.spool, verdicts))
+
+
+def _superseded(good: int, found: dict[str, int]) -> dict[str, int]:
+    """The counts of a payload with those of its good rows that a later row of the batch took the place of."""
+    return {"new": 0, "revised": 0, "unchanged": 0, **found, "superseded": good - sum(found.values())}
 
 
 def _map(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refusal]]:
@@ -213,6 +222,7 @@ def _too_many(
         do=f"see what changed with: nexus-engine preview {bench.plan.feed}; mend the fields, or raise max_refused",
     )
 
+
 def _cut(stage: Stage, failures: dict[int, Guilt], bench: Bench) -> Stage:
     """The stage without the guilty pages and what follows them in their own partitions."""
     guilty: dict[str, int] = {}
@@ -221,8 +231,7 @@ def _cut(stage: Stage, failures: dict[int, Guilt], bench: Bench) -> Stage:
         guilty[key] = min(guilt.p, guilty.get(key, guilt.p))
     cut = Stage(bench.file(f"{stage.path.stem}.cut.jsonl"))
     for staged in stage.payloads:
-        unit = stage.units[staged.unit]
-        if staged.p < guilty.get(unit.partition.key, staged.p + 1):
+        if staged.p < guilty.get(stage.units[staged.unit].partition.key, staged.p + 1):
             cut.keep(stage, staged)
     cut.close()
     return cut
