@@ -13,7 +13,7 @@ from nexus_engine.contract.options import Options
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Mode = Literal["append", "upsert", "replace", "versioned"]
+Mode = Literal["append", "versioned"]  # upsert and replace come when a sink keeps their promise
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -53,9 +53,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that are ours: spooled, recorded, and to be delivered exactly once. Immutable.
 
-    ``id`` is a UUIDv7, monotone in this data folder; ``path`` the Arrow IPC file, which holds the target's columns, in
-    order, and `_nexus_row` (UInt32, unique in the batch); ``rows`` its length; ``advances`` the positions it moves:
-    ``{partition key: [from, to]}``.
+    ``id`` is a UUIDv7, monotone in this data folder; ``path`` the Arrow IPC file, which holds the target's columns, `_nexus_row`
+    (UInt32, unique in the batch), and perhaps others: where there is a column `_ok` (UInt8), rows with 0 in it are not of the
+    batch. ``rows``: how many are; ``advances`` the positions it moves: ``{partition key: [from, to]}``.
     """
 
     id: str
@@ -69,11 +69,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     advances: dict[str, tuple[Any, Any]] = {}
 
     def table(self) -> pa.Table:
-        """The rows as a memory-mapped Arrow table."""
+        """The rows to land as an Arrow table (memory-mapped where all of the file is): the target's columns, then `_nexus_row`."""
         import pyarrow as pa
 
         with pa.memory_map(self.path) as source:
-            return pa.ipc.open_file(source).read_all()
+            table = pa.ipc.open_file(source).read_all()
+        if "_ok" in table.column_names:
+            table = table.filter(table.column("_ok").cast(pa.bool_()))
+        return table.select([*(column.name for column in self.target.columns), "_nexus_row"])
 
 
 class Rejects(msgspec.Struct, frozen=True):

@@ -226,7 +226,7 @@ def _check_target(report: Report, target: TargetSpec, columns: Collection[str] |
         near = nearest(target.sink, sinks)
         hint = f"did you mean `{near}`?" if near else "known: " + ", ".join(sorted(sinks))
         report.add(("target", "sink"), "unknown-name", "no such sink in sinks.d/", hint)
-    if target.mode in ("upsert", "versioned") and not target.key and report.clean("target"):
+    if target.mode == "versioned" and not target.key and report.clean("target"):
         report.add(("target", "mode"), "missing-key", f"the mode `{target.mode}` needs `key`")
     if columns is not None:
         _named_fields(report, ("target", "key"), target.key, columns)

@@ -21,6 +21,12 @@ class Block(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     """A mapping of the spec language: unknown keys are errors."""
 
 
+class Zip(Block, frozen=True, kw_only=True):
+    """`compression: {zip: ...}`."""
+
+    zip: Annotated[str, Meta(description="which members are read, one after the other by name: a pattern like `*.csv`", min_length=1)]
+
+
 class SourceSpec(Block, frozen=True, kw_only=True):
     """`source:`. The keys below are the engine's; every other key is an option of the plugin and kept in ``options``
     as text (scalars unread), because an option may hold a template and is typed after rendering."""
@@ -35,6 +41,10 @@ class SourceSpec(Block, frozen=True, kw_only=True):
         str | dict[str, dict[str, Any]],
         Meta(description="format of the body: a name, or `{name: {options}}`; `json` unless named"),
     ] = "json"
+    compression: Annotated[
+        Literal["", "gzip", "bz2", "zstd", "zip"] | Zip,
+        Meta(description="the body is a compressed file: `gzip`, `bz2`, `zstd`, `zip` or `{zip: <members>}`; a Content-Encoding is undone anyway"),
+    ] = ""
     options: dict[str, Any] = {}
 
 
@@ -97,7 +107,7 @@ class TargetSpec(Block, frozen=True, kw_only=True):
     table: Annotated[str, Meta(description="`database.table`")]
     sink: Annotated[str, Meta(description="a file of `sinks.d/`; the project's default sink unless named")] = ""
     key: Annotated[tuple[str, ...], Meta(description="fields that name a row; rows that did not change are not written again")] = ()
-    mode: Annotated[Mode, Meta(description="append, upsert, replace or versioned")] = "append"
+    mode: Annotated[Mode, Meta(description="`versioned` says that revisions are kept on purpose, and needs a key")] = "append"
     engine: Annotated[str, Meta(description="table engine, where the default is not right")] = ""
     order_by: Annotated[tuple[str, ...], Meta(description="sorting key; the key unless given")] = ()
     partition_by: Annotated[str, Meta(description="partition expression")] = ""
