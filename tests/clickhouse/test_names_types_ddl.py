@@ -175,5 +175,5 @@ def test_feed_ddl_is_deterministic() -> None:
 
 def test_spool_structure() -> None:
     columns = (Column("a`b", "Array(LowCardinality(String))"), Column("k", "LowCardinality(Nullable(String))"), Column("n", "Int256"))
-    assert spool.structure(columns) == "`a\\`b` Array(String), `k` Nullable(String), `n` Int256, `_nexus_row` UInt32"
+    assert spool.structure(columns) == "`a\\`b` Array(String), `k` Nullable(String), `n` Int256, `_nexus_row` UInt32, _ok Nullable(UInt8)"
     assert [spool.read_expression(column) for column in columns] == ["CAST(`a\\`b`, 'Array(LowCardinality(String))')", "CAST(`k`, 'LowCardinality(Nullable(String))')", "`n`"]

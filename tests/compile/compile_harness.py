@@ -40,6 +40,7 @@ class Bench:
     def __init__(self, engine: Engine, folder: Path, plan: Plan) -> None:
         self.engine, self.folder, self.plan = engine, folder, plan
         self.raw, self.mapped, self.spool = folder / "raw.jsonl", folder / "mapped.arrow", folder / "spool.arrow"
+        self.verdicts = folder / "verdicts.arrow"
         for statement in ddl.statements(plan.target):
             engine.query(statement)
 
@@ -51,7 +52,7 @@ class Bench:
                 out.write(b'{"p":%d,"k":%s,"b":%s}\n' % (n, json.dumps(k or {}).encode(), text))
         query = self.plan.query
         self.engine.query(query.map_sql(self.raw, self.mapped, RUN))
-        return self.engine.rows(f"SELECT * FROM {query._mapped(self.mapped)} ORDER BY _p, _i, _row")
+        return self.engine.rows(f"SELECT * FROM {query._mapped(self.mapped)} ORDER BY _p, _i, _nexus_row")
 
     def refused(self) -> dict[tuple[int, int], list[str]]:
         rows = self.engine.rows(self.plan.query.refused_sql(self.raw, RUN))
@@ -62,21 +63,27 @@ class Bench:
         return f"(SELECT *, _nexus_batch, _nexus_row FROM {ddl.table_name(target)})"
 
     def counts(self, *, compare: bool = True) -> dict[str, int]:
-        sql = self.plan.query.compare_counts_sql(self.mapped, self.current() if compare else None)
-        total = {"new": 0, "revised": 0, "unchanged": 0, "superseded": 0}
-        for row in self.engine.rows(sql or "SELECT 1 WHERE 0"):
+        query = self.plan.query
+        self.engine.query(query.compare_sql(self.mapped, self.verdicts, self.current() if compare else None))
+        total = {"new": 0, "revised": 0, "unchanged": 0}
+        for row in self.engine.rows(query.compare_counts_sql(self.verdicts)):
             total = {name: total[name] + row[name] for name in total}
-        return total
+        good = sum(row["ok"] for row in self.engine.rows(query.stats_sql(self.mapped)))
+        return {**total, "superseded": good - sum(total.values())}
 
     def land(self, batch: str = "01900000-0000-7000-8000-000000000001") -> None:
         """Spool what is to land and insert it, as the sink does."""
         target = self.plan.target
-        self.engine.query(self.plan.query.finish_sql(self.mapped, self.spool, self.current() if target.key else None))
+        spooled = self.mapped
+        if target.key:
+            self.engine.query(self.plan.query.compare_sql(self.mapped, self.verdicts, self.current()))
+            self.engine.query(self.plan.query.finish_sql(self.mapped, self.spool, self.verdicts))
+            spooled = self.spool
         names = ", ".join(ddl.ident(column.name) for column in target.columns)
         items = ", ".join(map(spool.read_expression, target.columns))
         self.engine.query(
             f"INSERT INTO {ddl.table_name(target)} ({names}, _nexus_batch, _nexus_row)\n"
-            f"SELECT {items}, toUUID('{batch}'), _nexus_row FROM {spool.relation(self.spool, target.columns)}",
+            f"SELECT {items}, toUUID('{batch}'), _nexus_row FROM {spool.relation(spooled, target.columns)}",
             settings={"insert_allow_materialized_columns": 1},
         )
 

@@ -40,7 +40,7 @@ def test_shape(feed, name: str) -> None:
     rows = bench.map(body, body)
     assert [(row["a"], row["b"]) for row in rows] == wanted * 2
     assert [row["_i"] for row in rows] == [*range(len(wanted))] * 2
-    assert sorted(row["_row"] for row in rows) == [*range(len(rows))]
+    assert sorted(row["_nexus_row"] for row in rows) == [*range(len(rows))]
     assert not bench.refused()
 
 
@@ -122,8 +122,8 @@ def test_sources_of_a_text(feed) -> None:
     bench = feed(fields, each={"s": ["x"]})
     rows = bench.map([{"e": "."}, {"e": 5, "d": "q"}, {"e": "?"}], k={"each_s": "abc", "window_start": "2024", "window_end": None})
     common = {"a": "ABC-2024x", "b": 7, "c": "f", "r": RUN["run_started_at"], "w": None, "i": RUN["run_id"], "_filtered": 0, "_p": 0}
-    assert rows[0] == {**common, "_i": 0, "_row": 0, "_ok": 1, "d": "none", "e": None, "f": -1}
-    assert rows[1] == {**common, "_i": 1, "_row": 1, "_ok": 1, "d": "q", "e": 5, "f": 5}
+    assert rows[0] == {**common, "_i": 0, "_nexus_row": 0, "_ok": 1, "d": "none", "e": None, "f": -1}
+    assert rows[1] == {**common, "_i": 1, "_nexus_row": 1, "_ok": 1, "d": "q", "e": 5, "f": 5}
     assert bench.refused()[(0, 2)] == ['e: cast: "?" is no Int32', 'f: cast: "?" is no Int32']
     assert [column.name for column in bench.plan.target.columns if column.run] == ["a", "r", "w", "i"]
 
@@ -131,5 +131,5 @@ def test_sources_of_a_text(feed) -> None:
 def test_row_numbers_are_unique_over_many_payloads(feed) -> None:
     bench = feed({"a": "UInt32"})
     rows = bench.map(*([{"a": n * 1000 + m} for m in range(1000)] for n in range(60)))
-    assert sorted(row["_row"] for row in rows) == [*range(60000)]
+    assert sorted(row["_nexus_row"] for row in rows) == [*range(60000)]
     assert [row["a"] for row in rows] == [row["_p"] * 1000 + row["_i"] for row in rows]

@@ -44,12 +44,14 @@ class Bench:
         self.sink.prepare(target, apply=True)
         return target
 
-    def staged(self, rows: int = 10, target: Target | None = None) -> Batch:
+    def staged(self, rows: int = 10, target: Target | None = None, *, refused: int = 0) -> Batch:
+        """A batch of ``rows`` rows; its file begins with others that are not to land."""
         target = target or self.target()
         id, seq = self.store.new_batch_id()
         produced = self.data_dir / "raw" / f"{id}.spool.arrow"
         self.engine.query(
-            f"INSERT INTO FUNCTION {spool_file.relation(produced, COLUMNS)} SELECT number, if(number % 2, 'odd', 'even'), number::UInt32 FROM numbers({rows})"
+            f"INSERT INTO FUNCTION file('{produced}', 'Arrow', 'id Nullable(UInt64), part Nullable(String), _nexus_row UInt32, _ok UInt8') "
+            f"SELECT if(number < {refused}, NULL, number), if(number % 2, 'odd', 'even'), number, number >= {refused} FROM numbers({rows + refused})"
         )
         path, digest = spool.commit(produced, self.data_dir / "spool", id)
         batch = Batch(id=id, seq=seq, feed="f", run_id="r", target=target, path=str(path), rows=rows, sha256=digest)
@@ -97,6 +99,16 @@ class Lying:
 
 def closed(bench: Bench, batch: Batch) -> bool:
     return bench.store.staged() == [] and not Path(batch.path).exists() and not list(bench.data_dir.glob("spool/*"))
+
+
+def test_rows_that_stay_behind_are_not_of_the_batch(bench):
+    batch = bench.staged(6, refused=4)
+    assert batch.table().column_names == ["id", "part", "_nexus_row"]
+    bench.sink.write(batch, [5, 7])
+    bench.deliver(batch, recovered=True)
+    assert bench.rows(batch) == [*range(4, 10)]
+    assert bench.engine.rows("SELECT min(id) AS low, count() AS n FROM d.t") == [{"low": 4, "n": 6}]
+    assert bench.store.staged() == []
 
 
 def test_a_clean_delivery_reads_nothing_back(bench):

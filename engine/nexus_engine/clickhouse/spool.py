@@ -17,6 +17,7 @@ from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.contract.sink import Column
 
 ROW = "_nexus_row"
+OK = "_ok"  # 0: the row stays behind; a file without this column lands whole
 
 
 def spool_type(kind: CHType) -> CHType:
@@ -27,14 +28,14 @@ def spool_type(kind: CHType) -> CHType:
 
 
 def structure(columns: Iterable[Column]) -> str:
-    """What a spool file holds, for the third argument of `file()`: the columns in order, then `_nexus_row UInt32`."""
+    """What is read of a spool file, for the third argument of `file()`: columns by name, `_nexus_row`, and `_ok` if it has that."""
     parts = [f"{ident(column.name)} {spool_type(parse_type(column.type))}" for column in columns]
-    return ", ".join([*parts, f"{ident(ROW)} UInt32"])
+    return ", ".join([*parts, f"{ident(ROW)} UInt32", f"{OK} Nullable(UInt8)"])
 
 
 def relation(path: Path | str, columns: Iterable[Column]) -> str:
-    """`file(...)` of a spool file, types stated."""
-    return f"file({literal(str(path))}, 'Arrow', {literal(structure(columns))})"
+    """The rows of a spool file that land, types stated."""
+    return f"(SELECT * FROM file({literal(str(path))}, 'Arrow', {literal(structure(columns))}) WHERE ifNull({OK}, 1))"
 
 
 def read_expression(column: Column) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexus_engine.clickhouse.quoting import ident, literal
@@ -25,11 +26,10 @@ def _typed(column: OutColumn) -> str:
 
 def _last(mapped: str, columns: Sequence[OutColumn], key: Sequence[str]) -> str:
     """Good rows, the last of each key in the order they were read, typed."""
-    good = "_ok"
     items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
     keys = ", ".join(map(ident, key))
-    newest = f"SELECT argMax(_row, (_p, _i, _row)) FROM {mapped} WHERE {good} GROUP BY {keys}"
-    return f"SELECT {items}, _row AS _nexus_row, _p FROM {mapped} WHERE {good} AND _row IN ({newest})"
+    newest = f"SELECT argMax(_nexus_row, (_p, _i, _nexus_row)) FROM {mapped} WHERE _ok GROUP BY {keys}"
+    return f"SELECT {items}, _nexus_row, _p FROM {mapped} WHERE _ok AND _nexus_row IN ({newest})"
 
 
 def _latest(columns: Sequence[OutColumn], key: Sequence[str], mapped: str, current: str) -> str:
@@ -62,28 +62,29 @@ def _joined(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], curre
     )
 
 
-def rows_to_land(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
-    """SELECT of the target's columns and `_nexus_row`."""
-    names = ", ".join(ident(column.name) for column in columns)
-    if not key:
-        items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
-        return f"SELECT {items}, _row AS _nexus_row FROM {mapped} WHERE _ok"
+def verdicts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
+    """SELECT of `_p, _nexus_row, verdict` of the last good row of each key: 1 new, 2 revised, 3 unchanged."""
     if current is None:
-        return f"SELECT {names}, _nexus_row FROM ({_last(mapped, columns, key)})"
-    return f"SELECT {names}, _nexus_row FROM ({_joined(mapped, columns, key, current)}) WHERE NOT _nexus_same"
+        return f"SELECT _p, _nexus_row, toUInt8(1) AS verdict FROM ({_last(mapped, columns, key)})"
+    joined = _joined(mapped, columns, key, current)
+    return f"SELECT _p, _nexus_row, toUInt8(multiIf(_nexus_same, 3, _nexus_had, 2, 1)) AS verdict FROM ({joined})"
 
 
-def counts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
-    """SELECT of one row per payload with good rows: `_p`, `new`, `revised`, `unchanged`, `superseded`. A repeat counts as
-    superseded in the payload it stood in."""
-    if current is None:
-        kept = f"SELECT _p, 0 AS _nexus_had, 0 AS _nexus_same FROM ({_last(mapped, columns, key)})"
-    else:
-        kept = f"SELECT _p, _nexus_had, _nexus_same FROM ({_joined(mapped, columns, key, current)})"
+def verdict_file(path: Path) -> str:
+    """A file of :func:`verdicts` as a relation."""
+    return f"file({literal(str(path))}, 'Arrow', '_p UInt32, _nexus_row UInt32, verdict UInt8')"
+
+
+def counts(verdicts: str) -> str:
+    """SELECT of one row per payload: `_p`, `new`, `revised`, `unchanged`."""
     return (
-        "SELECT _p, toUInt64(sumIf(n, verdict = 1)) AS new, toUInt64(sumIf(n, verdict = 2)) AS revised, "
-        "toUInt64(sumIf(n, verdict = 3)) AS unchanged, toUInt64(sumIf(n, verdict = 0) - sumIf(n, verdict > 0)) AS superseded\nFROM (\n"
-        f"  SELECT _p, 0 AS verdict, count() AS n FROM {mapped} WHERE _ok GROUP BY _p\n  UNION ALL\n"
-        f"  SELECT _p, multiIf(_nexus_same, 3, _nexus_had, 2, 1) AS verdict, count() AS n FROM ({kept}) GROUP BY _p, verdict\n"
-        ") GROUP BY _p ORDER BY _p"
+        "SELECT _p, countIf(verdict = 1) AS new, countIf(verdict = 2) AS revised, countIf(verdict = 3) AS unchanged\n"
+        f"FROM {verdicts} GROUP BY _p ORDER BY _p"
     )
+
+
+def rows_to_land(mapped: str, columns: Sequence[OutColumn], verdicts: str) -> str:
+    """SELECT of the target's columns and `_nexus_row`, new and revised rows."""
+    items = ", ".join(f"{_typed(column)} AS {ident(column.name)}" for column in columns)
+    landing = f"SELECT _nexus_row FROM {verdicts} WHERE verdict < 3"
+    return f"SELECT {items}, _nexus_row FROM {mapped} WHERE _ok AND _nexus_row IN ({landing})"

@@ -51,9 +51,14 @@ def _parse(kind: CHType, text: str, zone: str) -> str:
     return f"toDateTime64OrNull({text}, {kind.numbers[0]}, {zone})"
 
 
-def _proven(parsed: str, text: str) -> str:
-    """The parsed time's own text begins with what was read: catches saturation, 02-30, 25:00 and a clock-change gap at once."""
-    return f"(length({text}) >= 19 AND startsWith(toString({parsed}), concat(substring({text}, 1, 10), ' ', substring({text}, 12))))"
+def _proven(kind: CHType, parsed: str, text: str) -> str:
+    """The parsed time's own text begins with what was read: catches saturation, 02-30, 25:00 and a clock-change gap at once.
+    `formatDateTime` costs half of `toString`, and knows no more than six digits of a second."""
+    if kind.numbers and kind.numbers[0] > 6:
+        shown, read = f"toString({parsed})", f"concat(substring({text}, 1, 10), ' ', substring({text}, 12))"
+    else:
+        shown, read = f"formatDateTime({parsed}, '%F %T{'.%f' if kind.numbers else ''}')", f"overlay({text}, ' ', 11, 1)"
+    return f"(length({text}) >= 19 AND startsWith({shown}, {read}))"
 
 
 def _iso(kind: CHType, text: str) -> str:
@@ -62,11 +67,11 @@ def _iso(kind: CHType, text: str) -> str:
     utc = _parse(kind, body, "'UTC'")
     if zone in _UTC:
         fast = _parse(kind, body, zone)
-        proof = _proven(fast, body)
+        proof = _proven(kind, fast, body)
     else:
         local = _parse(kind, text, zone)
         fast = f"if(endsWith({text}, 'Z'), toTimeZone({utc}, {zone}), {local})"
-        proof = f"if(endsWith({text}, 'Z'), {_proven(utc, body)}, {_proven(local, text)})"
+        proof = f"if(endsWith({text}, 'Z'), {_proven(kind, utc, body)}, {_proven(kind, local, text)})"
     return f"if({proof}, {fast}, {_iso_slow(kind, text)})"
 
 

@@ -41,6 +41,9 @@ SETTINGS: Mapping[str, str | int] = {
     "date_time_input_format": "'basic'",
     "parsedatetime_parse_without_leading_zeros": 1,
     "formatdatetime_parsedatetime_m_is_month_name": 1,
+    "formatdatetime_f_prints_single_zero": 0,
+    "formatdatetime_f_prints_scale_number_of_digits": 0,
+    "formatdatetime_format_without_leading_zeros": 0,
     "session_timezone": "'UTC'",
     "short_circuit_function_evaluation": "'enable'",
     "engine_file_truncate_on_insert": 1,
@@ -84,7 +87,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Every statement a run needs. ``run`` mappings hold `run_started_at` (`YYYY-MM-DD HH:MM:SS`, UTC), `run_id`, `feed`.
 
     Columns of the mapped file: `_p` UInt32 payload number, `_i` UInt32 record number in the payload, from 0 (an index
-    into `compile.raw.records_of`), `_row` UInt32 unique 0..n-1, `_ok` UInt8 (to land), `_filtered` UInt8 (taken
+    into `compile.raw.records_of`), `_nexus_row` UInt32 unique 0..n-1, `_ok` UInt8 (to land), `_filtered` UInt8 (taken
     out by a transform); neither of both: refused, then the target's columns.
     """
 
@@ -131,21 +134,25 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """What the batch rules say of the counts."""
         return judge(self.rules, row)
 
-    def finish_sql(self, mapped: Path, out: Path, current: str | None) -> str:
-        """Mapped file to the spool: target columns and `_nexus_row`, less unchanged and superseded rows."""
-        rows = compare.rows_to_land(self._mapped(mapped), self.columns, self.key, current)
+    def compare_sql(self, mapped: Path, out: Path, current: str | None) -> str:
+        """Mapped file to a file of verdicts: one row for the last good row of each key. For a target with a key."""
+        rows = compare.verdicts(self._mapped(mapped), self.columns, self.key, current)
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
-    def compare_counts_sql(self, mapped: Path, current: str | None) -> str | None:
-        """Rows `_p, new, revised, unchanged, superseded`, one per payload; None when the target has no key."""
-        if not self.key:
-            return None
-        return compare.counts(self._mapped(mapped), self.columns, self.key, current) + _SETTINGS_SQL
+    def compare_counts_sql(self, verdicts: Path) -> str:
+        """Rows `_p, new, revised, unchanged`, one per payload; good rows that are in none of them were superseded."""
+        return compare.counts(compare.verdict_file(verdicts)) + _SETTINGS_SQL
+
+    def finish_sql(self, mapped: Path, out: Path, verdicts: Path) -> str:
+        """Mapped file to the spool: target columns and `_nexus_row`, less unchanged and superseded rows. Where every good row
+        lands, the mapped file is a spool file itself."""
+        rows = compare.rows_to_land(self._mapped(mapped), self.columns, compare.verdict_file(verdicts))
+        return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
     def _mapped(self, path: Path) -> str:
         """The mapped file with its types stated: nothing is left to inference."""
         columns = ", ".join(f"{ident(column.name)} {column.spool}" for column in self.columns)
-        structure = f"_p UInt32, _i UInt32, _row UInt32, _ok UInt8, _filtered UInt8, {columns}"
+        structure = f"_p UInt32, _i UInt32, _nexus_row UInt32, _ok UInt8, _filtered UInt8, {columns}"
         return f"file({literal(str(path))}, 'Arrow', {literal(structure)})"
 
 

@@ -55,7 +55,7 @@ class Layers:
     def select(self) -> str:
         """The mapped columns of all records."""
         return (
-            f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _row, toUInt8({self._ok()} AND NOT _nexus_filtered) AS _ok, "
+            f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _nexus_row, toUInt8({self._ok()} AND NOT _nexus_filtered) AS _ok, "
             f"toUInt8(_nexus_filtered AND NOT _nexus_bad) AS _filtered,\n  {self._columns()}\n"
             f"FROM (\n{self._stepped(self._flagged(f'toUInt8({self._any_bad()}) AS _nexus_bad'), '_nexus_bad')}\n)"
         )
