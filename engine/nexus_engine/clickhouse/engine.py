@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
+import importlib
 import json
 import os
 import re
@@ -49,7 +50,7 @@ class EngineError(Exception):
 
 
 class Engine:
-    """Opens at the first query.
+    """Opens at the first query. Make it before other threads run (see ``__init__``).
 
     Args:
         path: folder of the tables; None keeps everything in memory.
@@ -68,6 +69,9 @@ class Engine:
         self._closed = False
         self._opening = threading.Lock()
         self._pid = os.getpid()
+        # Here and not at the first query: while chdb is imported it changes the working directory of the whole process, and
+        # a thread that opens a relative path meanwhile does not find it. Engines are made before threads are.
+        importlib.import_module("chdb")
 
     def query(
         self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None

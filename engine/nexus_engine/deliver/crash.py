@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 
 POINTS = (
     "stage.closed",  # the raw file is written
@@ -52,7 +53,7 @@ POINTS = (
     "orphans.after",
 )
 
-_visits: dict[str, int] = {}
+visits: Counter[str] = Counter()  # while the variable is set: how often this process came to each point
 
 
 def point(name: str) -> None:
@@ -62,10 +63,9 @@ def point(name: str) -> None:
         return
     if name not in POINTS:
         raise ValueError(f"{name!r} is not a registered crash point")
+    visits[name] += 1
     at, _, visit = wanted.partition("#")
     if at == "trace":
         os.access(f"/nexus-crash-point/{name}", os.F_OK)
-    if at == name:
-        _visits[name] = _visits.get(name, 0) + 1
-        if _visits[name] == int(visit or 1):
-            os.kill(os.getpid(), signal.SIGKILL)
+    elif at == name and visits[name] == int(visit or 1):
+        os.kill(os.getpid(), signal.SIGKILL)
