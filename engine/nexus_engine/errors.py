@@ -8,6 +8,9 @@
     ├── Reconnect        the connection is gone: open a new one, then ask again
     ├── StopFeed         this feed stops, its position is kept, other feeds go on
     │   ├── PageError        an answer that is not the page the spec promised
+    │   ├── NotYet           what was asked for is not there yet, or not for this partition: a note, no failure
+    │   ├── StopAll          the answer holds for every partition: none of this feed is asked further
+    │   │   └── BudgetSpent      a quota is used up: the feed goes on from its position when it renews
     │   ├── TooManyRefused   more rows refused than `max_refused` allows
     │   ├── RuleFailed       a `severity: fail` rule did not hold
     │   ├── TableDiffers     spec and live table disagree; carries the diff
@@ -103,6 +106,22 @@ class PageError(StopFeed):
         self.url = url
         self.page = page
         self.body = body[:200]
+
+
+class NotYet(StopFeed):
+    """The partition ends here with its position kept, and nothing failed: the next run asks again."""
+
+
+class StopAll(StopFeed):
+    """What stops this partition stops the feed's others, too: a quota that is used up, an account that is closed."""
+
+
+class BudgetSpent(StopAll):
+    """A quota of the API is used up; ``renews_at`` (ISO 8601, UTC) is when the feed can go on from its position."""
+
+    def __init__(self, what: str, *, renews_at: str, where: str = "", did: str = "", do: str = "") -> None:
+        super().__init__(what, where=where, did=did, do=do)
+        self.renews_at = renews_at
 
 
 class TooManyRefused(StopFeed):

@@ -9,7 +9,7 @@ import json
 
 import pytest
 from nexus_engine.contract.records import Records
-from nexus_engine.errors import PageError, RetryLater, StopFeed
+from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
 from raw_server import Raw, RawServer, answer
 from source_bench import Feed
 
@@ -131,10 +131,10 @@ ETHERSCAN = [
         (answer({"status": "1", "message": "OK", "result": [{"a": 1}]}), None, "", 1),
         (answer({"status": "0", "message": "No transactions found", "result": []}), None, "", 1),
         (answer({"status": "0", "message": "NOTOK", "result": "Max rate limit reached"}), RetryLater, "rate limit", 3),
-        (answer({"status": "0", "message": "NOTOK", "result": "Invalid API Key"}), StopFeed, "Invalid API Key", 1),
+        (answer({"status": "0", "message": "NOTOK", "result": "Invalid API Key"}), StopAll, "Invalid API Key", 1),
         (answer({"status": "0", "message": "NOTOK", "result": "Boom"}), PageError, "an error: Boom", 1),
         (answer({"status": 0, "message": "NOTOK", "result": "Boom"}), PageError, "an error: Boom", 1),
-        (answer("<Error/>", 403), StopFeed, "not there yet: HTTP 403", 1),
+        (answer("<Error/>", 403), NotYet, "not there yet: HTTP 403", 1),
         (answer("<html>", 503), None, "", 1),
         (answer({"message": "nope"}, 404), StopFeed, "HTTP 404.*nope", 1),
     ],

@@ -39,11 +39,12 @@ class Feed:
         self.host = FeedHost(http, kind(typed), self.stop)
         self.leaves = tuple(leaves)
         self.got: list[Payload] = []
+        self.window = Window()
 
     def read(self, position: Any = None) -> list[Payload]:
         self.got = []
         request = ReadRequest(
-            self.options, Partition(), Window(), position, self.records, Want(self.records.path, self.leaves),
+            self.options, Partition(), self.window, position, self.records, Want(self.records.path, self.leaves),
             RunInfo("r1", "feed", "2026-01-01T00:00:00Z"), self.host,
         )
         for payload in HttpSource().read(request):

@@ -49,6 +49,10 @@ class HttpResponse:
 Check = Callable[[HttpResponse], None]
 
 
+class Undecided(Exception):
+    """Raised by a ``check`` that has nothing to say about an answer: the host judges it as if nobody had asked for its status."""
+
+
 class Http(Protocol):
     """HTTP for plugins: retries, Retry-After, rate budgets, deadlines, size limits, origin rule, redaction and recording
     are the host's. Thread-safe."""
@@ -58,8 +62,8 @@ class Http(Protocol):
     ) -> HttpResponse:
         """Send, with retries. 2xx and the statuses in ``accept`` are returned; others raise.
 
-        ``check`` sees each answer that would be returned: what it raises as RetryLater is one more failed attempt, any
-        other error ends the sending.
+        ``check`` sees each answer that would be returned: what it raises as RetryLater is one more failed attempt (after
+        its ``after_s``), :class:`Undecided` leaves the answer to the host, any other error ends the sending.
 
         Raises:
             StopFeed: 4xx that is no retry, limits met, refused redirect: asking again changes nothing.

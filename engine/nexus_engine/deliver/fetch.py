@@ -16,7 +16,7 @@ from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Partition, Payload
 from nexus_engine.deliver.batch import Worked
 from nexus_engine.deliver.windows import Position, Unit, close, opened
-from nexus_engine.errors import NexusError, PluginFailed, Reconnect
+from nexus_engine.errors import NexusError, NotYet, PluginFailed, Reconnect, StopAll
 from nexus_engine.state.positions import spaced
 from nexus_engine.state.records import Intent
 
@@ -49,7 +49,8 @@ class Arrival:
     unit: Unit | None = None
     payload: Payload | None = None
     error: NexusError | None = None
-    stopped: bool = False  # the partition ends here because the engine stops
+    stopped: bool = False  # the partition ends here because the engine stops, or the feed
+    note: str = ""  # why it ends before its windows do, though nothing failed
 
 
 class Channel:
@@ -145,12 +146,24 @@ class Fetchers:
             try:
                 whole = not self._stopping() and self._partition(ticket)
                 self._channel.put(Arrival(ticket, stopped=not whole))
+            except NotYet as error:
+                self._channel.put(Arrival(ticket, stopped=True, note=f"{error.what} ({error.where})"))
             except NexusError as error:
+                if isinstance(error, StopAll):
+                    self._drop_waiting()
                 # What a source says while the engine stops is that it was stopped: the window stays open, nothing failed.
                 stopped = self._stopping()
                 self._channel.put(Arrival(ticket, error=None if stopped else error, stopped=stopped))
             except Exception as error:  # noqa: BLE001  a plugin may raise anything; it stops this feed only
                 self._channel.put(Arrival(ticket, error=plugin_failed(error)))
+
+    def _drop_waiting(self) -> None:
+        """The partitions that no thread has begun are not read in this run."""
+        while self._waiting:
+            try:
+                self._channel.put(Arrival(self._waiting.popleft(), stopped=True))
+            except IndexError:
+                return
 
     def _partition(self, ticket: Ticket) -> bool:
         """Every window that is due, one after the other; later windows start from what this run has read. False when the

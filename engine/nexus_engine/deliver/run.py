@@ -132,6 +132,10 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
         return 1
     if unit is None or payload is None:
         ticket.finished = not arrival.stopped
+        if arrival.note:
+            note = f"{ticket.partition.key}: {arrival.note}" if ticket.partition.key else arrival.note
+            report.warnings.append(note)
+            line.observers.emit(RuleWarned(report.feed, report.run_id, "", note))
         return 1
     if not ticket.failed:
         stage.add(stage.unit(ticket.partition, unit.window, (ticket, unit)), payload)

@@ -21,7 +21,7 @@ import msgspec
 
 from nexus_engine.contract.auth import Auth
 from nexus_engine.contract.format import Format
-from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse
+from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse, Undecided
 from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.records import Want
@@ -211,14 +211,10 @@ class FeedHttp:
         while True:
             response = self._once(request, attempt, auth)
             if response is not None:
-                if 200 <= response.status < 300 or response.status in accept:
-                    try:
-                        if check is not None:
-                            check(response)
-                        return response
-                    except RetryLater as error:
-                        attempt.what, attempt.asked_s = error.what, error.after_s
-                else:
+                good = _checked(response, accept, check, attempt)
+                if good:
+                    return response
+                if good is None:
                     self._judge(response, attempt, request)
                     if response.status == 401 and auth is not None and not attempt.refreshed:
                         attempt.refreshed = True
@@ -336,6 +332,21 @@ class FeedHttp:
         self._host.observers.emit(
             RequestDone(self._feed, self._run_id, request.method, url, status, size, elapsed_ms, attempt.number, attempt.what)
         )
+
+
+def _checked(response: HttpResponse, accept: frozenset[int], check: Check | None, attempt: _Attempt) -> bool | None:
+    """Whether the answer is what was asked for; False when it may be after a while, None when its status has to say."""
+    if not 200 <= response.status < 300 and response.status not in accept:
+        return None
+    try:
+        if check is not None:
+            check(response)
+    except Undecided:
+        return None
+    except RetryLater as error:
+        attempt.what, attempt.asked_s = error.what, error.after_s
+        return False
+    return True
 
 
 class _Bare:

@@ -51,10 +51,15 @@ class Found:
     count: int
     values: dict[Path, Any]
     texts: Sequence[Raw] = ()
+    last: Raw | None = None  # the last record of a list
 
     @property
     def first(self) -> bytes:
         return bytes(self.texts[0]) if self.texts else b""
+
+    def of_last(self, path: Path) -> Any:
+        """The decoded value at ``path`` in the last record; UNSET when it is absent."""
+        return UNSET if self.last is None else _decoded(_walk(self.last, path))
 
     def repeats(self, before: Found) -> bool:
         """True when the records are those of the page before."""
@@ -146,7 +151,7 @@ class Envelope:
         if at and all(bytes(item)[:1] != wanted for item in (at[0], at[-1])):  # one odd record is the query's business
             due = "lists" if self._records.columns else "objects"
             raise WrongShape(f"{place} is not a list of {due}: its first item is {_kind(at[0])}")
-        return Found(len(at), values, at)
+        return Found(len(at), values, at, at[-1] if at else None)
 
     def _single(self, at: Raw, values: dict[Path, Any], place: str) -> Found:
         text = bytes(at)

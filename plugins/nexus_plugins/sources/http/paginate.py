@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.contract.records import parse_path
 from nexus_engine.host.urls import resolve
-from nexus_plugins.sources.http.envelope import Found
+from nexus_plugins.sources.http import request, stopping
+from nexus_plugins.sources.http.envelope import Found, Path
+from nexus_plugins.sources.http.links import linked
 from nexus_plugins.sources.http.options import HttpOptions
 
 
@@ -31,60 +32,81 @@ class Step:
     Args:
         page: its number in the window, from 1.
         seen: records that came before it.
-        at: its offset or page number; None with next-URL paging and without paging.
+        at: its offset or page number; None with every other paging and without paging.
         url: the link that leads to it; "" for the spec's own URL.
+        token: what asks for it: a cursor, or the key it begins at; "" for the first page.
+        size: records per page, when the server wanted fewer than the spec; 0 as in the spec.
     """
 
     page: int = 1
     seen: int = 0
     at: int | None = None
     url: str = ""
+    token: str = ""
+    size: int = 0
 
 
 class Pager:
-    """The paging of one window."""
+    """The paging of one window.
 
-    def __init__(self, options: HttpOptions) -> None:
+    Args:
+        flat: records are flat objects whose keys are whole paths.
+        start: the window's start, for `stop_when: seen`.
+    """
+
+    def __init__(self, options: HttpOptions, *, flat: bool = False, start: str | None = None) -> None:
         self._options = options
         self._words = options.paginate
+        self._flat = flat
+        self._start = start
         self._visited: set[bytes] = set()
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The paths in the body that :meth:`after` needs."""
         words = self._words
-        return (words.next, words.total, words.pages) if words else ()
+        return (words.next, words.cursor, words.total, words.pages, words.more) if words else ()
+
+    @property
+    def overlaps(self) -> bool:
+        """True when the last page may repeat the one before: a key that the bound includes."""
+        return self._words is not None and self._words.keyset is not None
 
     def first(self) -> Step:
         words = self._words
-        return Step(at=words.first if words and not words.next else None)
+        return Step(at=words.first if words and (words.offset or words.page) else None)
 
     def request(self, step: Step) -> HttpRequest:
         """Raises:
         ValueError: neither `endpoint` nor `base_url`.
         """
-        options = self._options
-        headers = tuple(options.headers.items())
-        body = None
-        if options.json is not UNSET:
-            body = msgspec.json.encode(options.json)
-            headers = (("content-type", "application/json"), *headers)
-        idempotent = options.method == "GET" if options.idempotent is None else options.idempotent
-        if step.url:
-            return HttpRequest(options.method, step.url, (), headers, body, idempotent, base=options.url)
-        return HttpRequest(options.method, options.url, self._params(step), headers, body, idempotent)
-
-    def _params(self, step: Step) -> tuple[tuple[str, str], ...]:
-        params = {name: value for name, value in self._options.params.items() if value is not None}
-        words = self._words
+        words, below = self._words, ""
+        own: list[tuple[str, str]] = []
         if words is not None and step.at is not None:
-            params[words.offset or words.page] = str(step.at)
-        if words is not None and words.limit is not None:
-            params[words.limit.param] = str(words.limit.size)
-        pairs: list[tuple[str, str]] = []
-        for name, value in params.items():
-            pairs.extend((name, item) for item in ((value,) if isinstance(value, str) else value))
-        return tuple(pairs)
+            own.append((words.offset or words.page, str(step.at)))
+        if words is not None and step.token:
+            if words.keyset is not None and words.keyset.path:
+                below = f"{words.keyset.path.strip('/')}/{request.segment(step.token)}"
+            else:
+                own.append((words.keyset.param if words.keyset else words.param, step.token))
+        if words is not None and words.limit is not None and (step.size or not step.url):
+            own.append((words.limit.param, str(step.size or words.limit.size)))
+        return request.build(self._options, own, words.into if words else "query", link=step.url, below=below)
+
+    def smaller(self, step: Step) -> Step | None:
+        """The same records asked for with half the page size; None when that cannot be."""
+        words = self._words
+        if words is None or words.limit is None:
+            return None
+        size = step.size or words.limit.size
+        if size % 2 and words.page:  # page numbers would not meet
+            return None
+        if size == 1:
+            return None
+        at = step.at
+        if words.page and at is not None:
+            at = words.first + (at - words.first) * 2
+        return replace(step, size=size // 2, at=at)
 
     def after(self, step: Step, found: Found, response: HttpResponse) -> Step | None:
         """The next page to ask for; None at the end of the window.
@@ -94,32 +116,102 @@ class Pager:
         """
         words = self._words
         if words is None:
+            if self._options.page_size is not None and found.count >= self._options.page_size:
+                raise WrongPage(
+                    f"the answer is full ({found.count:,} records, `page_size: {self._options.page_size}`): there may be more, "
+                    "and no `paginate` says how to ask for them", incomplete=True,
+                )
             return None
-        following = self._link(step, found, response) if words.next else self._counted(step, found)
+        following = self._next(step, found, response)
         if following is None:
             total = self.total(found)
             if total is not None and step.seen + found.count < total:
                 raise WrongPage(f"the window ended after {step.seen + found.count:,} of {total:,} records", incomplete=True)
         elif following.page > words.max_pages:
             raise WrongPage(f"the window has more than {words.max_pages:,} pages (`paginate.max_pages`)", incomplete=True)
+        elif "seen" in words.stop_when and stopping.reached(found.of_last(self._record_path(words.seen)), self._start):
+            return None  # older than what was read before: not incomplete, whatever the total says
         return following
+
+    def _next(self, step: Step, found: Found, response: HttpResponse) -> Step | None:
+        words = self._words
+        assert words is not None
+        if words.more and not stopping.is_true(found.values.get(parse_path(words.more), UNSET)):
+            return None
+        if "empty_page" in words.stop_when and found.count == 0:
+            return None
+        if "short_page" in words.stop_when and words.limit is not None and found.count < (step.size or words.limit.size):
+            return None
+        if words.next or words.link:
+            return self._link(step, found, response)
+        if words.cursor or words.header:
+            return self._token(step, found, response)
+        return self._behind(step, found) if words.keyset else self._counted(step, found)
 
     def total(self, found: Found) -> int | None:
         """The number of records that the source says the window has."""
         return _number(found, self._words.total) if self._words else None
 
     def _link(self, step: Step, found: Found, response: HttpResponse) -> Step | None:
-        assert self._words is not None
-        link = found.values.get(parse_path(self._words.next), UNSET)
+        words = self._words
+        assert words is not None
+        link: Any
+        if words.link:
+            link = linked(response.headers.get("link", ""), words.link)
+        else:
+            link = found.values.get(parse_path(words.next), UNSET)
         if link is UNSET or link is None or link == "" or link is False:
             return None
         if not isinstance(link, str):
-            raise WrongPage(f"`paginate.next: {self._words.next}` is no text")
+            raise WrongPage(f"`paginate.next: {words.next}` is no text")
         url = resolve(response.location, link)
         self._visited.add(_hash(response.location.encode()))
         if _hash(url.encode()) in self._visited:
             raise WrongPage("the next-link leads to a page that was read before")
-        return Step(step.page + 1, step.seen + found.count, None, url)
+        return Step(step.page + 1, step.seen + found.count, None, url, size=step.size)
+
+    def _token(self, step: Step, found: Found, response: HttpResponse) -> Step | None:
+        words = self._words
+        assert words is not None
+        value: Any
+        if words.cursor:
+            value = found.values.get(parse_path(words.cursor), UNSET)
+        else:
+            value = response.headers.get(words.header.lower(), UNSET)
+        if value is UNSET or value is None or value is False or value == "":
+            return None
+        if isinstance(value, (dict, list)):
+            raise WrongPage(f"`paginate.cursor: {words.cursor}` is no text or number")
+        token = str(value)
+        if token in words.end:
+            return None
+        self._visited.add(_hash(step.token.encode()))
+        if _hash(token.encode()) in self._visited:
+            raise WrongPage("the token leads to a page that was read before")
+        return Step(step.page + 1, step.seen + found.count, None, "", token, step.size)
+
+    def _record_path(self, text: str) -> Path:
+        return (text,) if self._flat else parse_path(text)
+
+    def _behind(self, step: Step, found: Found) -> Step | None:
+        """From the last record on. A bound that includes that record gives it again: the window ends when nothing else comes."""
+        words = self._words
+        assert words is not None
+        assert words.keyset is not None
+        if found.count == 0:
+            return None
+        value = found.of_last(self._record_path(words.keyset.from_))
+        if value is UNSET or value is None or value == "" or isinstance(value, (dict, list, bool)):
+            raise WrongPage(f"`paginate.keyset.from: {words.keyset.from_}` is absent from the page's last record, or is no key")
+        token = str(value)
+        if token == step.token:
+            if words.limit is not None and found.count >= (step.size or words.limit.size):
+                raise WrongPage(f"a whole page of {found.count:,} records has the key it was asked from; what follows cannot be reached")
+            return None
+        self._visited.add(_hash(step.token.encode()))
+        if _hash(token.encode()) in self._visited:
+            raise WrongPage("the last record's key leads back to a page that was read before")
+        return Step(step.page + 1, step.seen + found.count, None, "", token, step.size)
 
     def _counted(self, step: Step, found: Found) -> Step | None:
         words = self._words
@@ -134,7 +226,7 @@ class Pager:
             return None
         if (pages is not None and number >= pages) or (pages is None and total is not None and seen >= total):
             return None
-        return Step(step.page + 1, seen, step.at + (1 if words.page else found.count))
+        return Step(step.page + 1, seen, step.at + (1 if words.page else found.count), size=step.size)
 
 
 def _number(found: Found, path: str) -> int | None:

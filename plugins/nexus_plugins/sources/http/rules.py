@@ -1,52 +1,109 @@
-"""Errors inside answers: which of the declared rules holds, and what its text says. No I/O."""
+"""Errors inside answers: which of the declared rules holds, what its text says, and how long to wait. No I/O."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.records import parse_path
+from nexus_engine.host.retry import retry_after
 from nexus_plugins.sources.http.envelope import Path
 from nexus_plugins.sources.http.options import ErrorRule
 
+_LOOKED_AT: Final = 65_536  # bytes of a body that a pattern is searched in
+_EPOCH_FROM: Final = 1_000_000_000  # a number from here on is a moment, not a length of time
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What rules judge. ``values`` are those at the rules' paths; none where the body is no JSON."""
+
+    response: HttpResponse
+    values: dict[Path, Any]
+
+    def at(self, path: str) -> Any:
+        return self.values.get(parse_path(path), UNSET) if path else UNSET
+
+    def header(self, name: str) -> str | None:
+        return self.response.headers.get(name.lower()) if name else None
+
 
 def paths(rules: tuple[ErrorRule, ...]) -> tuple[str, ...]:
-    return tuple(text for rule in rules for text in (rule.path, rule.message) if text)
+    return tuple(text for rule in rules for text in (rule.path, rule.message, rule.after_path) if text)
 
 
 def statuses(rules: tuple[ErrorRule, ...]) -> frozenset[int]:
-    """The statuses that the rules want to judge themselves."""
+    """The statuses that the rules want to judge themselves. A rule that names none judges 2xx alone: its `fail` would take
+    the place of the host's retries."""
     return frozenset(rule.status for rule in rules if rule.status is not None)
 
 
-def holds(rule: ErrorRule, status: int, values: dict[Path, Any]) -> bool:
-    if rule.status is not None and rule.status != status:
+def holds(rule: ErrorRule, answer: Answer) -> bool:
+    status = answer.response.status
+    if rule.status != status and (rule.status is not None or not 200 <= status < 300):
         return False
+    bare = rule.equals is None and not rule.matches
+    if rule.header:
+        found = answer.header(rule.header)
+        return found is not None and (bare or _fits(rule, found))
     if not rule.path:
-        return True
-    value = values.get(parse_path(rule.path), UNSET)
+        return not rule.matches or _fits(rule, answer.response.body[:_LOOKED_AT].decode("utf-8", "replace"))
+    value = answer.at(rule.path)
     if value is UNSET:
         return False
-    if rule.equals is None and not rule.matches:
-        return value not in (None, False, "", [], {})
-    text = as_text(value)
-    return (rule.equals is None or text == rule.equals) and bool(re.search(rule.matches, text))
+    return value not in (None, False, "", [], {}) if bare else _fits(rule, as_text(value))
 
 
-def first(rules: tuple[ErrorRule, ...], status: int, values: dict[Path, Any]) -> ErrorRule | None:
-    return next((rule for rule in rules if holds(rule, status, values)), None)
+def _fits(rule: ErrorRule, found: str) -> bool:
+    return (rule.equals is None or found == rule.equals) and bool(re.search(rule.matches, found))
 
 
-def text(rule: ErrorRule, status: int, values: dict[Path, Any]) -> str:
-    """What the answer says went wrong: the value at `message`, else at `path`, else the status."""
+def first(rules: tuple[ErrorRule, ...], answer: Answer, page: int) -> ErrorRule | None:
+    """The rule that decides. An `end` before the second page is none: an outage would read as no records."""
+    return next((rule for rule in rules if (rule.then != "end" or page > 1) and holds(rule, answer)), None)
+
+
+def text(rule: ErrorRule, answer: Answer) -> str:
+    """What the answer says went wrong: the value at `message`, else at `path`, else the header, else the status."""
     for path in (rule.message, rule.path):
-        value = values.get(parse_path(path), UNSET) if path else UNSET
+        value = answer.at(path)
         if value is not UNSET and value is not None:
             return as_text(value)[:500]
-    return f"HTTP {status}"
+    if rule.header:
+        return f"{rule.header}: {(answer.header(rule.header) or '')[:500]}"
+    return f"HTTP {answer.response.status}"
+
+
+def wait_s(rule: ErrorRule, answer: Answer) -> float | None:
+    """How long a `retry` waits, in seconds; None leaves it to the host."""
+    if rule.after is not None:
+        return float(rule.after)
+    told = answer.header(rule.after_header) if rule.after_header else None
+    if rule.after_path:
+        value = answer.at(rule.after_path)
+        told = None if value is UNSET or value is None else as_text(value)
+    return seconds(told if told is not None else answer.header("retry-after") or "", answer)
+
+
+def seconds(told: str, answer: Answer) -> float | None:
+    """A wait as APIs write it: seconds from now, seconds since 1970, or a date; None when it is none of them. "Now" is the
+    answer's own `Date`, so that a clock that is wrong here does not matter."""
+    try:
+        now = parsedate_to_datetime(answer.header("date") or "").timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        now = time.time()
+    try:
+        number = float(told)
+    except ValueError:
+        return retry_after(told, now)
+    return retry_after(str(max(0.0, number - now) if number >= _EPOCH_FROM else number), now)
 
 
 def as_text(value: Any) -> str:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from nexus_engine.contract.host import HttpResponse
+from nexus_engine.contract.host import HttpResponse, Undecided
 from nexus_engine.contract.options import JSON
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
-from nexus_engine.errors import PageError, RetryLater, StopFeed
+from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
 from nexus_plugins.sources.http import rules
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
-from nexus_plugins.sources.http.options import ErrorRule, HttpOptions
+from nexus_plugins.sources.http.options import HttpOptions
 from nexus_plugins.sources.http.paginate import Pager, Step, WrongPage, guard
 
 _BOM = b"\xef\xbb\xbf"
@@ -32,6 +32,10 @@ class Page:
     pieces: tuple[bytes, ...]
     found: Found
     response: HttpResponse
+
+
+class _Smaller(Exception):
+    """The server wants smaller pages."""
 
 
 class HttpSource:
@@ -53,7 +57,7 @@ class _Reading:
         self._request = request
         self._options = options
         self._host = request.host
-        self._pager = Pager(options)
+        self._pager = Pager(options, flat=self._host.flat, start=request.window.start)
         self._accept = rules.statuses(options.errors)
         flat = self._host.flat
         wanted = (*self._pager.paths, *rules.paths(options.errors))
@@ -69,7 +73,7 @@ class _Reading:
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
         while True:
-            page = self._fetch(step)
+            step, page = self._fetch(step)
             following = self._follow(step, page, before)
             yield from self._payload(step, following, page)
             if following is None or self._host.stopping():
@@ -83,41 +87,51 @@ class _Reading:
         if not position:
             self._pager.request(first)
             return first, None
-        step = Step(position["page"] + 1, position["seen"], position["at"], self._host.http.unseal(position["next"]))
+        http, size = self._host.http, position.get("size", 0)
+        step = Step(
+            position["page"] + 1, position["seen"], position["at"], http.unseal(position["next"]), http.unseal(position.get("token", "")), size
+        )
         if step.at is None:
             return self._resume_link(step, first), None
-        last = Step(position["page"], 0, position["guard"]["at"])
-        page = self._fetch(last)
-        now = {"at": last.at, **guard(page.found, self._total(page, last))}
+        last, page = self._fetch(Step(position["page"], 0, position["guard"]["at"], size=position["guard"].get("size", 0)))
+        kept = {"size": last.size} if last.size else {}
+        now = {"at": last.at, **kept, **guard(page.found, self._total(page, last))}
         if now == position["guard"]:
             return step, page.found
         self._host.log("the pages have shifted since the last run; the window starts again", page=last.page)
         return first, None
 
     def _resume_link(self, step: Step, first: Step) -> Step:
-        """A next-link may have expired; then the window starts again."""
+        """A next-link or a token may have expired; then the window starts again."""
         try:
-            self._fetch(step)
+            return self._fetch(step)[0]
+        except (NotYet, StopAll):
+            raise
         except StopFeed:
             if self._host.stopping():
                 raise
             self._host.log("the next-link has expired; the window starts again", page=step.page)
             return first
-        return step
 
-    def _fetch(self, step: Step) -> Page:
-        """The page, judged. The host's retries cover what ``judge`` finds wrong for a while only."""
+    def _fetch(self, step: Step) -> tuple[Step, Page]:
+        """The page, judged, and the step that got it: smaller where the server wanted that. The host's retries cover what
+        ``judge`` finds wrong for a while only."""
 
         def judge(response: HttpResponse) -> None:
             self._page = self._judge(step, response)
 
         if self._page is not None and self._fetched == step:  # fetched to see whether its link still works
-            return self._page
+            return step, self._page
         self._page, self._incomplete = None, False
-        self._host.http.send(self._pager.request(step), accept=self._accept, check=judge)
+        try:
+            self._host.http.send(self._pager.request(step), accept=self._accept, check=judge)
+        except _Smaller:
+            smaller = self._pager.smaller(step)
+            assert smaller is not None  # seen to before
+            return self._fetch(smaller)
         assert self._page is not None
         self._fetched = step
-        return self._page
+        return step, self._page
 
     def _judge(self, step: Step, response: HttpResponse) -> Page:
         """Raises:
@@ -130,15 +144,7 @@ class _Reading:
                 return self._judge_status(step, response, body)
             if not (response.whole or self._host.notices_cuts or body.endswith((b"\n", b"\r"))):
                 raise BadBody("the server closed the connection in the middle of a line", incomplete=True)
-            pieces = tuple(self._pieces(response, body))
-            at, values = self._envelope.values(pieces[0] if pieces else body)
-            rule = rules.first(self._options.errors, response.status, values)
-            if rule is not None:
-                return self._declared(rule, values, step, response)
-            found = self._envelope.records(at, values)
-            if len(pieces) > 1:
-                found = Found(found.count + sum(self._count(piece) for piece in pieces[1:]), values, found.texts)
-            return Page(pieces if found.count else (), found, response)
+            return self._judge_body(step, response, body)
         except BadBody as error:
             if error.incomplete and not self._incomplete:
                 self._incomplete = True
@@ -147,25 +153,53 @@ class _Reading:
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
-    def _judge_status(self, step: Step, response: HttpResponse, body: bytes) -> Page:
-        """An answer with a status that a rule names."""
-        values = {} if self._host.flat else self._envelope.peek(body)
-        rule = rules.first(self._options.errors, response.status, values)
-        if rule is None:
-            raise self._wrong(f"the answer is HTTP {response.status} and no rule of `errors:` holds", step, response)
-        return self._declared(rule, values, step, response)
+    def _judge_body(self, step: Step, response: HttpResponse, body: bytes) -> Page:
+        """Rules see the answer first, also one that is not of its format."""
+        try:
+            pieces = tuple(self._pieces(response, body))
+            at, values = self._envelope.values(pieces[0] if pieces else body)
+        except (BadBody, WrongShape):
+            self._obey(rules.Answer(response, {}), step)
+            raise
+        declared = self._obey(rules.Answer(response, values), step)
+        if declared is not None:
+            return declared
+        found = self._envelope.records(at, values)
+        if len(pieces) > 1:
+            others = [self._records(piece) for piece in pieces[1:]]
+            last = next((other.last for other in reversed(others) if other.last is not None), found.last)
+            found = Found(found.count + sum(other.count for other in others), values, found.texts, last)
+        return Page(pieces if found.count else (), found, response)
 
-    def _declared(self, rule: ErrorRule, values: dict[Any, Any], step: Step, response: HttpResponse) -> Page:
-        """Do what the spec says about this error."""
-        says = self._host.http.redact(rules.text(rule, response.status, values))
-        if rule.then == "empty":
+    def _judge_status(self, step: Step, response: HttpResponse, body: bytes) -> Page:
+        """An answer that is an error by its status.
+
+        Raises:
+            Undecided: no rule holds; the host judges it.
+        """
+        page = self._obey(rules.Answer(response, {} if self._host.flat else self._envelope.peek(body)), step)
+        if page is None:
+            raise Undecided
+        return page
+
+    def _obey(self, answer: rules.Answer, step: Step) -> Page | None:
+        """Do what the first rule that holds says; None when none does."""
+        rule = rules.first(self._options.errors, answer, step.page)
+        if rule is None:
+            return None
+        response, says = answer.response, self._host.http.redact(rules.text(rule, answer))
+        if rule.then in ("empty", "end"):
             return Page((), Found(0, {}), response)
         if rule.then == "retry":
-            raise RetryLater(f"the answer says: {says}")
+            raise RetryLater(f"the answer says: {says}", after_s=rules.wait_s(rule, answer))
+        if rule.then == "smaller_page" and self._pager.smaller(step) is not None:
+            raise _Smaller
         if rule.then == "not_yet":
-            raise StopFeed(f"not there yet: {says}", where=response.url, did=_KEPT, do="the next run asks again")
+            raise NotYet(f"not there yet: {says}", where=response.url, did=_KEPT, do="the next run asks again")
+        if rule.then == "skip":
+            raise NotYet(f"skipped: {says}", where=response.url, did=_KEPT, do="the next run asks again")
         if rule.then == "stop":
-            raise StopFeed(f"the answer says: {says}", where=response.url, did=_KEPT, do="the spec stops the feed here")
+            raise StopAll(f"the answer says: {says}", where=response.url, did=_KEPT, do="the spec stops the feed here")
         raise self._wrong(f"the answer is an error: {says}", step, response)
 
     def _pieces(self, response: HttpResponse, body: bytes) -> Iterator[bytes]:
@@ -182,9 +216,8 @@ class _Reading:
         except ValueError as error:
             raise WrongShape(str(error)) from None
 
-    def _count(self, piece: bytes) -> int:
-        at, values = self._envelope.values(piece)
-        return self._envelope.records(at, values).count
+    def _records(self, piece: bytes) -> Found:
+        return self._envelope.records(*self._envelope.values(piece))
 
     def _total(self, page: Page, step: Step) -> int | None:
         try:
@@ -193,12 +226,14 @@ class _Reading:
             raise self._wrong(str(error), step, page.response) from None
 
     def _follow(self, step: Step, page: Page, before: Found | None) -> Step | None:
-        if before is not None and page.found.repeats(before):
-            raise self._wrong("the page has the same records as the page before", step, page.response)
+        same = before is not None and page.found.repeats(before)
         try:
-            return self._pager.after(step, page.found, page.response)
+            following = self._pager.after(step, page.found, page.response)
         except WrongPage as error:
             raise self._wrong(str(error), step, page.response) from None
+        if same and not (following is None and self._pager.overlaps):
+            raise self._wrong("the page has the same records as the page before", step, page.response)
+        return following
 
     def _payload(self, step: Step, following: Step | None, page: Page) -> Iterator[Payload]:
         """One payload per piece; the position moves with the last one."""
@@ -209,6 +244,10 @@ class _Reading:
                 "page": step.page, "seen": following.seen, "at": following.at, "next": self._host.http.seal(following.url),
                 "guard": {"at": step.at, **guard(page.found, total)},
             }
+            if following.token:
+                position["token"] = self._host.http.seal(following.token)
+            if following.size:
+                position["size"], position["guard"]["size"] = following.size, step.size
         url = page.response.url
         pieces = page.pieces or (b"",)
         if len(pieces) > 1:  # one payload: a position inside a page does not exist

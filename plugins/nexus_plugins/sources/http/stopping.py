@@ -1,0 +1,52 @@
+"""What ends a window besides the paging itself: a flag, and a record that was read before. No I/O."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from msgspec import UNSET
+
+_NO: Final = frozenset({"", "false", "0", "no", "n", "null", "none"})
+_MS_FROM: Final = 100_000_000_000  # a count since 1970 from here on is of milliseconds
+
+
+def is_true(value: Any) -> bool:
+    """Whether a flag of an answer says that more pages follow."""
+    if isinstance(value, str):
+        return value.strip().lower() not in _NO
+    return value is not UNSET and bool(value)
+
+
+def reached(value: Any, start: str | None) -> bool:
+    """Whether a record's value is at or before the window's start. Numbers compare as numbers; ISO dates and times, and
+    seconds or milliseconds since 1970, as instants; what cannot be compared is not reached."""
+    if start is None or value is UNSET or value is None:
+        return False
+    mine, theirs = _number(value), _number(start)
+    if mine is None:
+        then, begin = _instant(str(value)), _instant(start)
+        return then is not None and begin is not None and then <= begin
+    if theirs is None:
+        begin = _instant(start)
+        if begin is None:
+            return False
+        theirs = Decimal(str(begin)) * (1000 if abs(mine) >= _MS_FROM else 1)
+    return mine <= theirs
+
+
+def _number(value: Any) -> Decimal | None:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _instant(text: str) -> float | None:
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,162 @@
+"""What `errors:` can tell apart, and what each action does: once for every dialect of the APIs the feeds use."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
+from raw_server import RawServer, answer
+from source_bench import Feed
+
+ROWS = [{"id": n} for n in range(8)]
+DATE = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}  # 1767225600
+
+
+def feed(server, errors, records="rows", **options):
+    return Feed({"endpoint": server.url, "errors": errors, "retry": {"attempts": "3"}, **options}, records)
+
+
+@pytest.mark.parametrize(
+    ("rule", "headers", "body", "waits"),
+    [
+        ({"after": "7s"}, {}, {"error": "busy"}, 7.0),
+        ({"after": "7s"}, {"Retry-After": "3"}, {"error": "busy"}, 7.0),
+        ({}, {"Retry-After": "3"}, {"error": "busy"}, 3.0),
+        ({"after_path": "estimated_time"}, {}, {"error": "loading", "estimated_time": 20.5}, 20.5),
+        ({"after_path": "estimated_time"}, {"Retry-After": "3"}, {"error": "loading"}, 3.0),
+        ({"after_header": "x-reset"}, {"X-Reset": "45"}, {"error": "busy"}, 45.0),
+        ({"after_header": "X-Reset"}, {"x-reset": "1767225660", **DATE}, {"error": "busy"}, 60.0),
+        ({"after_header": "x-reset"}, {"X-Reset": "Thu, 01 Jan 2026 00:01:30 GMT", **DATE}, {"error": "busy"}, 90.0),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_retry_waits_as_long_as_the_answer_says(status, rule, headers, body, waits):
+    replies = [answer(body, status, headers), answer({"rows": ROWS})]
+    with RawServer(lambda _: replies.pop(0)) as server:
+        reading = feed(server, [{"status": str(status), "path": "error", "then": "retry", **rule}])
+        assert json.loads(reading.read()[0].body)["rows"] == ROWS
+        assert reading.clock.waits == [waits]
+
+
+def test_a_wait_longer_than_allowed_ends_the_run_and_says_how_long():
+    with RawServer(lambda _: answer({"error": "quota"}, 429, {"x-reset": "3000"})) as server:
+        with pytest.raises(RetryLater, match="longer than `retry.max_wait`") as caught:
+            feed(server, [{"status": "429", "then": "retry", "after_header": "x-reset"}]).read()
+        assert caught.value.after_s == 3000
+
+
+X_CAP = [{"status": "429", "path": "title", "equals": "UsageCapExceeded", "then": "stop"}, {"path": "errors", "message": "errors[0].detail"}]
+
+
+def test_the_monthly_cap_of_x_stops_and_its_short_limit_is_waited_for():
+    cap = {"title": "UsageCapExceeded", "period": "Monthly", "status": 429}
+    with RawServer(lambda _: answer(cap, 429)) as server, pytest.raises(StopAll, match="UsageCapExceeded"):
+        feed(server, X_CAP).read()
+    assert len(server.requests) == 1
+    replies = [answer({"title": "Too Many Requests"}, 429, {"Retry-After": "2"}), answer({"rows": ROWS})]
+    with RawServer(lambda _: replies.pop(0)) as server:
+        reading = feed(server, X_CAP)
+        reading.read()
+        assert reading.clock.waits == [2.0]
+
+
+def test_an_error_status_that_no_rule_decides_is_judged_as_without_rules():
+    rules = [{"status": "401", "path": "code", "equals": "plan", "then": "stop"}, {"path": "message"}]
+    with RawServer(lambda _: answer({"message": "no"}, 401)) as server, pytest.raises(StopFeed, match="HTTP 401.*no") as caught:
+        feed(server, rules).read()
+    assert caught.value.do == "check the credentials"
+    with RawServer(lambda _: answer({"message": "down"}, 503)) as server, pytest.raises(RetryLater):
+        feed(server, rules).read()
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("then", ["skip", "not_yet"])
+@pytest.mark.parametrize("status", [200, 403, 404])
+def test_nothing_failed(then, status):
+    body = "<Error><Code>AccessDenied</Code></Error>"
+    with RawServer(lambda _: answer(body, status)) as server, pytest.raises(NotYet, match="skipped" if then == "skip" else "not there yet"):
+        feed(server, [{"status": str(status), "matches": "<Code>(AccessDenied|NoSuchKey)<", "then": then}]).read()
+
+
+def test_the_end_of_pages_is_none_on_a_first_page():
+    def script(request):
+        start = int(request.query["start"])
+        return answer({"rows": ROWS[start : start + 4]}) if start < fails_from else answer("<html>Service Unavailable</html>", 503)
+
+    options = {"paginate": {"offset": "start"}}
+    rules = [{"status": "503", "matches": "Unavailable", "then": "end"}]
+    fails_from = 4
+    with RawServer(script) as server:
+        read = feed(server, rules, **options).read()
+        assert [payload.last for payload in read] == [False, True]
+    fails_from = 0
+    with RawServer(script) as server, pytest.raises(RetryLater):
+        feed(server, rules, **options).read()
+
+
+@pytest.mark.parametrize(
+    ("paginate", "asked"),
+    [
+        ({"offset": "o"}, ["0/8", "0/4", "0/2", "2/2", "4/2", "6/2", "8/2"]),
+        ({"page": "o"}, ["1/8", "1/4", "1/2", "2/2", "3/2", "4/2", "5/2"]),
+        ({"page": "o", "start": "0"}, ["0/8", "0/4", "0/2", "1/2", "2/2", "3/2", "4/2"]),
+    ],
+)
+def test_smaller_pages_miss_nothing_and_stay_small_after_a_restart(paginate, asked):
+    def script(request):
+        at, size = int(request.query["o"]), int(request.query["size"])
+        if size > 2:
+            return answer({"error": "Result window is too large"})
+        start = at if "offset" in paginate else (at - int(paginate.get("start", 1))) * size
+        return answer({"rows": ROWS[start : start + size]})
+
+    rules = [{"path": "error", "matches": "too large", "then": "smaller_page"}, {"path": "error"}]
+    words = {"paginate": {**paginate, "limit": {"param": "size", "size": "8"}}}
+    with RawServer(script) as server:
+        whole = feed(server, rules, **words).read()
+        assert [row for item in whole if item.body for row in json.loads(item.body)["rows"]] == ROWS
+        assert [f"{request.query['o']}/{request.query['size']}" for request in server.requests] == asked
+        rest = feed(server, rules, **words).read(json.loads(json.dumps(whole[1].position)))
+        assert [row for item in rest if item.body for row in json.loads(item.body)["rows"]] == ROWS[4:]
+
+
+def test_a_page_that_cannot_be_smaller_is_an_error():
+    rules = [{"path": "error", "then": "smaller_page"}]
+    with RawServer(lambda _: answer({"error": "too large"})) as server:
+        with pytest.raises(PageError, match="too large"):
+            feed(server, rules, paginate={"offset": "o", "limit": {"param": "size", "size": "4"}}).read()
+        assert [request.query["size"] for request in server.requests] == ["4", "2", "1"]
+        with pytest.raises(PageError, match="too large"):
+            feed(server, rules).read()
+
+
+@pytest.mark.parametrize(
+    ("rule", "reply", "format", "says"),
+    [
+        ({"matches": "Edge: Too Many"}, answer("Edge: Too Many Requests"), "json", "an error"),
+        ({"matches": "<error code="}, answer('<error code="400" message="Bad"/>'), "xml", "an error"),
+        ({"matches": "^Error"}, answer("Error,reason\n1,no\n"), "csv", "an error"),
+        ({"header": "x-error"}, answer({"rows": []}, headers={"X-Error": "quota"}), "json", "x-error: quota"),
+        ({"header": "X-State", "equals": "stale"}, answer({"rows": []}, headers={"x-state": "stale"}), "json", "X-State: stale"),
+        ({"path": "[0].message", "message": "[0].message[0].value"}, answer([{"message": [{"value": "not valid"}]}]), "json", "not valid"),
+    ],
+)  # fmt: skip
+def test_what_a_rule_can_look_at(rule, reply, format, says):
+    with RawServer(lambda _: reply) as server, pytest.raises(PageError, match=says):
+        Feed({"endpoint": server.url, "errors": [rule]}, "entry" if format == "xml" else "rows", format=format, leaves=["id"]).read()
+
+
+@pytest.mark.parametrize("rule", [{"header": "x-state", "equals": "stale"}, {"matches": "nope"}, {"path": "rows[9]"}, {"path": "state", "matches": "^no"}])
+def test_a_rule_that_does_not_hold_changes_nothing(rule):
+    with RawServer(lambda _: answer({"rows": ROWS, "state": "ok"}, headers={"x-state": "fresh"})) as server:
+        assert len(feed(server, [rule]).read()) == 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"then": "empty"}, {"equals": "x"}, {"path": "a", "header": "b"}, {"status": "200"}, {"path": "a", "after": "3s"}, {"matches": "("}, {"path": "a..b"}],
+)  # fmt: skip
+def test_rules_that_contradict_themselves(rule):
+    with pytest.raises(ValueError):
+        Feed({"errors": [rule]})
