@@ -41,7 +41,7 @@ class RequestDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Event):
-    """The host waits before the next request: ``reason`` is rate | retry | concurrency."""
+    """The host waits before the next request: ``reason`` is rate | budget | retry."""
 
     reason: str
     wait_s: float

@@ -47,6 +47,7 @@ class HttpResponse:
 
 
 Check = Callable[[HttpResponse], None]
+MapCheck = Callable[[HttpRequest, HttpResponse], None]
 
 
 class Undecided(Exception):
@@ -71,8 +72,14 @@ class Http(Protocol):
         """
         ...
 
-    def map(self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset()) -> Iterator[HttpResponse]:
-        """Answers in the order of the requests, fetched side by side within the API's concurrency, bounded in bytes."""
+    def map(
+        self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset(), check: MapCheck | None = None
+    ) -> Iterator[HttpResponse]:
+        """Answers in the order of the requests, fetched side by side within the API's concurrency, bounded in bytes; an error
+        is raised at its request's turn. Close the iterator when the rest is not wanted: requests under way then end soon.
+
+        ``check`` is that of :meth:`send`, with the request; it is called in threads of the host.
+        """
         ...
 
     def redact(self, text: str) -> str:

@@ -17,6 +17,7 @@ _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 
 _UNIT_BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 2**20, "GiB": 2**30}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)")
 _CALENDAR = re.compile(r"(\d+)(mo|y)")
+_QUOTA = re.compile(r"(\d+)/(hour|day|month)")
 _RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|min|m|h|d))")
 
 
@@ -86,6 +87,23 @@ class Rate:
         return self.text
 
 
+class Quota:
+    """So many requests in a calendar ``unit`` (hour, day or month, UTC), written `1000/day`, `100000/month`."""
+
+    __slots__ = ("count", "text", "unit")
+
+    def __init__(self, text: str) -> None:
+        match = _QUOTA.fullmatch(text.strip())
+        if not match or int(match[1]) < 1:
+            raise ValueError("a quota like 1000/day or 100000/month")
+        self.text = text.strip()
+        self.count = int(match[1])
+        self.unit = match[2]
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 def decode_text(kind: type, value: Any) -> Any:
     """The ``dec_hook`` of msgspec: read our unit types from their own text.
 
@@ -93,13 +111,13 @@ def decode_text(kind: type, value: Any) -> Any:
         ValueError: with what was expected ("a duration like 30s, ..."); never with the value.
         NotImplementedError: for a type this hook does not know.
     """
-    if kind in (Duration, ByteSize, Rate):
+    if kind in (Duration, ByteSize, Rate, Quota):
         return value if isinstance(value, kind) else kind(str(value))
     raise NotImplementedError(f"no decoder for {kind!r}")
 
 
 def encode_text(value: Any) -> Any:
     """The ``enc_hook`` of msgspec: the inverse of :func:`decode_text`."""
-    if isinstance(value, (Duration, Rate)):
+    if isinstance(value, (Duration, Rate, Quota)):
         return value.text
     raise NotImplementedError(f"no encoder for {type(value)!r}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from nexus_engine.contract.options import ByteSize, Duration, Options, Rate
+from nexus_engine.contract.options import ByteSize, Duration, Options, Quota, Rate
 
 
 class RetryOptions(Options, frozen=True):
@@ -19,6 +19,25 @@ class RetryOptions(Options, frozen=True):
     ] = Duration("120s")
 
 
+class BudgetOptions(Options, frozen=True):
+    """`budget:` of an API: the headers in which its answers say what is left."""
+
+    dialect: Annotated[
+        Literal["x", "reddit", "glassnode", "github", "ietf"] | None,
+        Meta(description="headers that are known by a name; instead of the keys below"),
+    ] = None
+    remaining: Annotated[str, Meta(description="header: requests left")] = ""
+    reset: Annotated[str, Meta(description="header: when the count begins again")] = ""
+    reset_as: Annotated[Literal["epoch", "seconds"], Meta(description="`reset` is in seconds since 1970, or in seconds from now")] = "seconds"
+    per: Annotated[Literal["api", "feed"], Meta(description="what is left is shared by the feeds of the API, or each has its own (a limit per endpoint)")] = "api"
+
+    def __post_init__(self) -> None:
+        if bool(self.dialect) == bool(self.remaining or self.reset):
+            raise ValueError("needs `dialect`, or `remaining` and `reset`")
+        if not self.dialect and not (self.remaining and self.reset):
+            raise ValueError("`remaining` and `reset` go together")
+
+
 class Policy(Options, frozen=True):
     """How requests of a feed are sent. What is not given comes from `nexus.yaml`, then from the engine's defaults."""
 
@@ -26,7 +45,14 @@ class Policy(Options, frozen=True):
         dict[str, Any], Meta(description="credentials: one key that names the method, `header`, `query`, `bearer` or `basic`")
     ] = {}
     rate: Annotated[Rate | None, Meta(description="at most so many requests in any such time, `120/min`, shared by all feeds of the API")] = None
-    concurrency: Annotated[Annotated[int, Meta(ge=1, le=256)] | None, Meta(description="requests of the API in flight at once")] = None
+    budget: Annotated[BudgetOptions | None, Meta(description="headers of answers that say how many requests are left, and until when")] = None
+    quota: Annotated[
+        tuple[Quota, ...], Meta(description="at most so many requests in a calendar hour, day or month (UTC), `1000/day`, shared by all feeds of the API; used up, the feed stops and goes on when it renews")
+    ] = ()
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None,
+        Meta(description="requests of the API in flight at once; above 1, pages whose number is known are fetched side by side"),
+    ] = None
     timeout: Annotated[Duration | None, Meta(description="the longest one request may take, first byte to last; 60s")] = None
     retry: Annotated[RetryOptions | None, Meta(description="attempts and waits")] = None
     hosts: Annotated[

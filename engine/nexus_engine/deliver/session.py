@@ -22,13 +22,14 @@ from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.lock import OwnerLock
 from nexus_engine.deliver.preview import Preview, preview
-from nexus_engine.deliver.reader import Halt, Reader, partitions
+from nexus_engine.deliver.reader import Reader, partitions
 from nexus_engine.deliver.recovery import recover
 from nexus_engine.deliver.report import RunReport, error_report
 from nexus_engine.deliver.run import Limits, Line, moment_of, run_feed
 from nexus_engine.deliver.windows import Position, units
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine
 from nexus_engine.events import Event, Observers, RequestDone, RunFinished, RunStarted
+from nexus_engine.host.halt import Halt
 from nexus_engine.project.project import Project
 from nexus_engine.state.positions import spaced
 from nexus_engine.state.records import Request

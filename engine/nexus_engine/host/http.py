@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,24 +21,28 @@ import msgspec
 
 from nexus_engine.contract.auth import Auth
 from nexus_engine.contract.format import Format
-from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse, Undecided
+from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse, MapCheck, Undecided
 from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.records import Want
-from nexus_engine.errors import RetryLater, StopFeed
+from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
 from nexus_engine.events import Observers, RequestDone, Waiting
+from nexus_engine.host.allowance import Allowance, NothingLeft
 from nexus_engine.host.body import Limits
 from nexus_engine.host.clock import Clock, SystemClock
-from nexus_engine.host.rate import Budget, Slot, StampStore, Stopped
+from nexus_engine.host.halt import Halt
+from nexus_engine.host.ordered import in_order
+from nexus_engine.host.quota import Meter, Spent
+from nexus_engine.host.rate import Budget, StampStore, Stopped
 from nexus_engine.host.recorder import Recorder
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
+from nexus_engine.host.told import Told
 from nexus_engine.host.transport import Route, SendFailed, Transport
 from nexus_engine.host.urls import BaseUrls, origin, with_params
 
 CONCURRENCY: Final = 8
 UNMATCHED_HEADER: Final = "x-nexus-replay"
-_AHEAD_BYTES: Final = 64_000_000
 _KEPT: Final = "the feed stopped with its position kept"
 
 
@@ -70,6 +74,8 @@ class HttpHost:
         self._auth_kinds = auth or {}
         self._auths: dict[bytes, Auth] = {}
         self._budgets: dict[str, Budget] = {}
+        self._told: dict[str, Told] = {}
+        self._meters: dict[tuple[str, str], Meter] = {}
         self._lock = threading.Lock()
         self._bases = BaseUrls(base_urls or {}, replay)
         self.replaying = bool(replay)  # recorded answers need no waiting
@@ -85,12 +91,29 @@ class HttpHost:
 
     def close(self) -> None:
         self._transport.close()
+        for meter in self._meters.values():
+            meter.close()
 
     def budget(self, key: str) -> Budget:
         with self._lock:
             if key not in self._budgets:
                 self._budgets[key] = Budget(key, self.clock, self._stamps)
             return self._budgets[key]
+
+    def allowance(self, key: str, feed: str, policy: Policy, longest_s: float) -> Allowance:
+        """What the API's answers and the quotas leave to a feed; a replay needs none."""
+        told, meters = None, []
+        with self._lock:
+            if policy.budget is not None and not self.replaying:
+                name = key if policy.budget.per == "api" else f"{key} {feed}"
+                if name not in self._told:
+                    self._told[name] = Told(name, policy.budget, self.clock, self._stamps)
+                told = self._told[name]
+            for quota in () if self.replaying else policy.quota:
+                if (key, quota.text) not in self._meters:
+                    self._meters[key, quota.text] = Meter(key, quota, self.clock, self._stamps)
+                meters.append(self._meters[key, quota.text])
+        return Allowance(told, meters, self.clock, longest_s)
 
     def auth(self, api: str, words: Mapping[str, Any]) -> Auth | None:
         """The auth instance of these credentials, one per API and credential.
@@ -119,9 +142,9 @@ class HttpHost:
         built: Auth = kind(typed)
         return built
 
-    def send(self, feed: str, request: HttpRequest, route: Route, slot: Slot) -> HttpResponse:
+    def send(self, feed: str, request: HttpRequest, route: Route, again: Callable[[], float]) -> HttpResponse:
         self._current.feed = feed
-        return self._transport.send(request, route, slot.again)
+        return self._transport.send(request, route, again)
 
     def _exchanged(self, *exchange: Any) -> None:
         assert self._recorder is not None
@@ -178,24 +201,18 @@ class FeedHttp:
     def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
         return self._send(self._host.logical(request), accept, check, self._auth)
 
-    def map(self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset()) -> Iterator[HttpResponse]:
-        ahead = self._policy.concurrency or CONCURRENCY
-        waiting: deque[Future[HttpResponse]] = deque()
-        source = iter(requests)
-        with ThreadPoolExecutor(ahead, thread_name_prefix=f"http-{self._feed}") as pool:
-            try:
-                while True:
-                    ready = sum(len(item.result().body) for item in waiting if item.done() and not item.exception())
-                    while len(waiting) < ahead and (ready < _AHEAD_BYTES or not waiting):
-                        request = next(source, None)
-                        if request is None:
-                            break
-                        waiting.append(pool.submit(self.send, request, accept=accept))
-                    if not waiting:
-                        return
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+    def map(
+        self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset(), check: MapCheck | None = None
+    ) -> Iterator[HttpResponse]:
+        def send(request: HttpRequest) -> HttpResponse:
+            judge = None if check is None else partial(check, request)
+            return ahead.send(request, accept=accept, check=judge)
+
+        halt = Halt(self._stop)
+        ahead = copy(self)
+        ahead._stop = halt  # noqa: SLF001  the same class: its requests end when the map does
+        ahead._route = replace(self._route, stop=halt)  # noqa: SLF001
+        return in_order(send, requests, halt, threads=self._policy.concurrency or CONCURRENCY, name=f"http-{self._feed}")
 
     def redact(self, text: str) -> str:
         return self._host.redactor.redact(text)
@@ -229,15 +246,26 @@ class FeedHttp:
         policy = self._policy
         rate = None if self._host.replaying else policy.rate
         authorized = auth.apply(request, _Bare(self)) if auth is not None and self._at_home(request) else request
-        budget = self._host.budget(self._api or self._origin(request))
+        key = self._api or self._origin(request)
+        budget = self._host.budget(key)
+        allowance = self._host.allowance(key, self._feed, policy, self._retry.max_wait_s)
+
+        def again() -> float:
+            began = self._host.clock.monotonic()
+            allowance.take(self._stop, self._waiting)
+            return slot.again() + self._host.clock.monotonic() - began
+
         shown, started, response = "", 0.0, None
         attempt.asked_s = None
         try:
+            allowance.take(self._stop, self._waiting)
             with budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting) as slot:
                 started = time.monotonic()
-                response = self._host.send(self._feed, authorized, self._route, slot)
+                response = self._host.send(self._feed, authorized, self._route, again)
         except Stopped:
             raise self._stopping(request) from None
+        except (NothingLeft, Spent) as error:
+            raise self._none_left(request, error) from None
         except SendFailed as error:
             attempt.what = self._host.redactor.redact(str(error))
             if self._stop.is_set():
@@ -251,12 +279,28 @@ class FeedHttp:
                 ) from None
             return None
         attempt.what = ""
+        allowance.heard(response.headers)
         if is_retried(response.status):
             attempt.asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
+            if response.status == 429 and attempt.asked_s is None:
+                attempt.asked_s = allowance.refused_s()
             if response.status == 429 and attempt.asked_s is not None and not self._host.replaying:
                 budget.pause(min(attempt.asked_s, self._retry.max_wait_s))
         self._done(request, response.url, response.status, len(response.body), started, attempt)
         return response
+
+    def _none_left(self, request: HttpRequest, error: NothingLeft | Spent) -> RetryLater | BudgetSpent:
+        where = self._host.redactor.redact(with_params(request.url, request.params))
+        if isinstance(error, NothingLeft):
+            return RetryLater(
+                f"{error} for {error.wait_s:.0f} s, longer than `retry.max_wait` ({self._retry.max_wait_s:g} s)",
+                after_s=error.wait_s, where=where, did=_KEPT, do="run again later",
+            )
+        renews_at = f"{error.renews_at:%Y-%m-%dT%H:%M:%SZ}"
+        return BudgetSpent(
+            f"{error}: this request was not sent, nor any after it", renews_at=renews_at, where=where, did=_KEPT,
+            do=f"the quota renews at {renews_at}; the first run after that goes on from the position",
+        )
 
     def _origin(self, request: HttpRequest) -> str:
         try:
@@ -358,8 +402,11 @@ class _Bare:
     def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
         return self._http._send(request, accept, check, None)  # noqa: SLF001  the same class's other door
 
-    def map(self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset()) -> Iterator[HttpResponse]:
-        return (self.send(request, accept=accept) for request in requests)
+    def map(
+        self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset(), check: MapCheck | None = None
+    ) -> Iterator[HttpResponse]:
+        for request in requests:
+            yield self.send(request, accept=accept, check=None if check is None else partial(check, request))
 
     def redact(self, text: str) -> str:
         return self._http.redact(text)
