@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -227,6 +228,20 @@ class Pager:
         if (pages is not None and number >= pages) or (pages is None and total is not None and seen >= total):
             return None
         return Step(step.page + 1, seen, step.at + (1 if words.page else found.count), size=step.size)
+
+    def known(self, step: Step, found: Found) -> Iterator[Step]:
+        """``step`` and those behind it, as far as the page before it says how many records or pages there are, when all are as
+        long as that one; nothing when it does not say, or when the records themselves decide where the window ends."""
+        words = self._words
+        if words is None or step.at is None or "seen" in words.stop_when:
+            return
+        pages, total = _number(found, words.pages), self.total(found)
+        while step.at is not None and step.page <= words.max_pages:
+            number = step.at - words.first + 1
+            if (number > pages) if pages is not None else (total is None or step.seen >= total):
+                return
+            yield step
+            step = replace(step, page=step.page + 1, seen=step.seen + found.count, at=step.at + (1 if words.page else found.count))
 
 
 def _number(found: Found, path: str) -> int | None:

@@ -3,6 +3,8 @@
 ::
 
     position -> step -> request -> send (the host: retries, budgets) -> judge the page -> payload -> next step
+
+With `concurrency` above 1, pages whose number is known are asked for ahead; everything else stays in this order.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
 from nexus_plugins.sources.http import rules
+from nexus_plugins.sources.http.ahead import Ahead
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
 from nexus_plugins.sources.http.options import HttpOptions
 from nexus_plugins.sources.http.paginate import Pager, Step, WrongPage, guard
@@ -63,7 +66,8 @@ class _Reading:
         wanted = (*self._pager.paths, *rules.paths(options.errors))
         leaves = request.want.leaves if not flat else ()
         self._envelope = Envelope(Records(path=".") if flat else request.records, wanted, leaves)
-        self._incomplete = False  # a page that broke off was asked again already
+        self._broke_off: set[Step] = set()  # their pages were asked for again already
+        self._ahead = Ahead(self._host.http, self._pager.request, self._judge, self._accept)
         self._page: Page | None = None
         self._fetched: Step | None = None
 
@@ -72,13 +76,18 @@ class _Reading:
             step, before = self._start()
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
-        while True:
-            step, page = self._fetch(step)
-            following = self._follow(step, page, before)
-            yield from self._payload(step, following, page)
-            if following is None or self._host.stopping():
-                return
-            step, before = following, page.found
+        try:
+            while True:
+                step, page = self._fetch(step)
+                following = self._follow(step, page, before)
+                if following is not None and not self._ahead.begun and (self._options.concurrency or 1) > 1:
+                    self._ahead.begin(self._pager.known(following, page.found))
+                yield from self._payload(step, following, page)
+                if following is None or self._host.stopping():
+                    return
+                step, before = following, page.found
+        finally:
+            self._ahead.close()
 
     def _start(self) -> tuple[Step, Found | None]:
         """Where to begin: at the window's start, or behind the position when its page is still as it was."""
@@ -122,10 +131,12 @@ class _Reading:
 
         if self._page is not None and self._fetched == step:  # fetched to see whether its link still works
             return step, self._page
-        self._page, self._incomplete = None, False
         try:
-            self._host.http.send(self._pager.request(step), accept=self._accept, check=judge)
+            self._page = self._ahead.take(step)
+            if self._page is None:
+                self._host.http.send(self._pager.request(step), accept=self._accept, check=judge)
         except _Smaller:
+            self._ahead.close()
             smaller = self._pager.smaller(step)
             assert smaller is not None  # seen to before
             return self._fetch(smaller)
@@ -146,8 +157,8 @@ class _Reading:
                 raise BadBody("the server closed the connection in the middle of a line", incomplete=True)
             return self._judge_body(step, response, body)
         except BadBody as error:
-            if error.incomplete and not self._incomplete:
-                self._incomplete = True
+            if error.incomplete and step not in self._broke_off:
+                self._broke_off.add(step)
                 raise RetryLater(str(error)) from None
             raise self._wrong(str(error), step, response) from None
         except WrongShape as error:
