@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from nexus_engine.project.project import Project
 
 PAGE = ROOT / "docs/shapes.md"
 NOW = datetime(2026, 11, 23, 14, tzinfo=UTC)
-CONTENT_TYPES = {"json": "application/json", "xml": "application/atom+xml", "csv": "text/csv"}
+CONTENT_TYPES = {"json": "application/json", "xml": "application/atom+xml", "csv": "text/csv", "jsonl": "application/x-ndjson"}
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         example = EXAMPLES[urlsplit(self.path).path.strip("/")]
         body = example.body.text.encode()
+        if "compression: bz2" in example.feed.text:
+            body = bz2.compress(body)
         self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPES[example.body.language])
+        self.send_header("Content-Type", CONTENT_TYPES.get(example.body.language, "text/plain"))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -67,6 +67,7 @@ class _Compiler:
         self.tried("source.records", "bad-path", lambda: parse_path(self.records.path))
         if sum(map(bool, (self.records.zip, self.records.columns, self.records.by, self.records.one))) > 1:
             self.problem("source.records", "two-shapes", "at most one of `zip`, `columns`, `by` and `one` can be set")
+        self._check_lines()
         self._declare()
         texts = self._texts()
         self._sql_fields()
@@ -88,6 +89,12 @@ class _Compiler:
             extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
         )
         return self._plan(layers, target, cursor)
+
+    def _check_lines(self) -> None:
+        """A format whose records are the lines of the body leaves `records` little to say."""
+        shape = self.records
+        if getattr(self.formats.get(self.format), "lines", False) and (shape.path not in (".", "") or shape.zip or shape.by or shape.one):
+            self.problem("source.records", "bad-path", f"the records of `{self.format}` are its lines: only `columns` and `empty` can be said")
 
     def _declare(self) -> None:
         for name, spec in self.spec.fields.items():
@@ -286,9 +293,11 @@ class _Compiler:
             cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=tuple(checks),
         )  # fmt: skip
         leaves = tuple(str(path[0]) if self.flat else written(path) for path in self.scope.paths)
+        packed = spec.source.compression
+        compression, members = (packed, "*") if isinstance(packed, str) else ("zip", packed.zip)
         source = SourcePlan(
             plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=spec.source.each, format=self.format,
-            format_options=self.format_options, flat=self.flat, records=self.records,
+            format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
             want=Want(records=self.records.path, leaves=leaves),
         )  # fmt: skip
         schedule = spec.schedule
@@ -380,5 +389,5 @@ def _position_hash(source: SourcePlan, cursor: CursorPlan | None) -> str:
     options = {name: value for name, value in source.options.items() if name not in _NOT_POSITION}
     return _hash([
         source.plugin, source.api, options, sorted(source.each), source.records, source.format, source.format_options,
-        [cursor.field, cursor.kind] if cursor else None,
+        [cursor.field, cursor.kind] if cursor else None, *([source.members] if source.compression == "zip" else []),
     ])  # fmt: skip

@@ -26,6 +26,8 @@ class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "json"
     format_options: dict[str, Any] = {}
     flat: bool = False
+    compression: str = ""
+    members: str = "*"  # of a zip
     records: Records = Records()
     want: Want = Want(records=".", leaves=())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from nexus_engine.contract.options import Options
 from nexus_engine.contract.records import Want
@@ -12,6 +12,8 @@ from nexus_engine.contract.records import Want
 class Format(Protocol):
     """Pure. ``flat`` formats have no record structure of their own: each JSON text they give is a list of flat objects
     ``{leaf path: text or null}`` and the query's records are that list; the others (JSON) keep the body's own structure.
+
+    A format whose records are the lines of the body says ``lines = True``: its JSON texts are lists, and `records:` has no path.
 
     Raises:
         ValueError: the body is not of this format; says what and where, never more than 40 characters of the body.
@@ -24,3 +26,18 @@ class Format(Protocol):
     def __init__(self, options: Any) -> None: ...
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]: ...
+
+
+class Piece(NamedTuple):
+    """A part of a body: a JSON list, and how many records it has."""
+
+    text: bytes
+    records: int
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a format has beside :class:`Format` when it can read a body of any size: piece after piece, each of about
+    ``size`` bytes, the same pieces whenever the same body is read. Raises as :class:`Format`."""
+
+    def stream(self, body: BinaryIO, *, content_type: str, want: Want, size: int) -> Iterator[Piece]: ...

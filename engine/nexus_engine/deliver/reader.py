@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.format import Format
 from nexus_engine.contract.host import RunInfo
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.registry import Registry
@@ -24,6 +25,7 @@ from nexus_engine.errors import ConfigError
 from nexus_engine.events import Observers
 from nexus_engine.host.http import FeedHost, HttpHost
 from nexus_engine.host.redact import Redactor
+from nexus_engine.host.unpack import Unpacking
 from nexus_engine.project.project import Project
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.templates import Scope, TemplateError, render_options
@@ -60,6 +62,20 @@ class Reader:
         """What every template may read."""
         return {"vars": self.project.vars, "secrets": self.project.secrets}
 
+    def format(self, plan: Plan, where: str) -> Format:
+        """The feed's format with its options, over unpacked bodies where the feed says that they are compressed.
+
+        Raises:
+            ConfigError: an option cannot be filled.
+        """
+        kind: Any = self.registry.formats[plan.source.format].cls
+        made: Format = kind(self.options(plan.source.format_options, kind.options, self.constants(), where))
+        if not plan.source.compression:
+            return made
+        unpacking: Any = Unpacking(made, plan.source.compression, plan.source.members, self.http.limits)
+        unpacked: Format = unpacking
+        return unpacked
+
     def options(self, raw: Mapping[str, Any], kind: type, scope: Scope, where: str) -> Any:
         """Options of a plugin, rendered and typed.
 
@@ -77,9 +93,8 @@ class Reader:
     def units(self, plan: Plan, report: RunReport, halt: threading.Event) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
         """A function that reads one window from a position on."""
         kind: Any = self.registry.sources[plan.source.plugin].cls
-        form: Any = self.registry.formats[plan.source.format].cls
         where = f"feed {plan.feed}, {plan.spec_file}"
-        form_options = self.options(plan.source.format_options, form.options, self.constants(), where)
+        self.format(plan, where)
         info = RunInfo(report.run_id, plan.feed, report.started_at)
 
         def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
@@ -96,7 +111,7 @@ class Reader:
             )
             request = ReadRequest(
                 options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
-                want=plan.source.want, run=info, host=FeedHost(http, form(form_options), halt),
+                want=plan.source.want, run=info, host=FeedHost(http, self.format(plan, where), halt),
             )
             yield from kind().read(request)
 

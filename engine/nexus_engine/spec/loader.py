@@ -318,7 +318,7 @@ class _Feed:
         )
 
 
-_ENGINE_KEYS = frozenset({"plugin", "api", "each", "records", "format"})
+_ENGINE_KEYS = frozenset({"plugin", "api", "each", "records", "format", "compression"})
 
 
 def _last_key(path: Path) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from itertools import chain
+from typing import Annotated, BinaryIO, ClassVar, Literal, TextIO
 
 import msgspec
 from msgspec import Meta
 
+from nexus_engine.contract.format import Piece
 from nexus_engine.contract.options import Options
 from nexus_engine.contract.records import Want
+from nexus_engine.host.charset import reader, undecodable
 
-_CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _FIELD_BYTES = 8_000_000  # the longest record allowed
 
 
@@ -23,13 +24,21 @@ class CsvOptions(Options, frozen=True):
 
     delimiter: Annotated[str, Meta(description="what stands between fields", min_length=1, max_length=1)] = ","
     quote: Annotated[str, Meta(description='what encloses fields, doubled inside; `""` for none', max_length=1)] = '"'
+    escape: Annotated[str, Meta(description="what makes the next character plain", max_length=1)] = ""
+    trim: Annotated[bool, Meta(description="blanks around a field are left out")] = False
     comment: Annotated[str, Meta(description="lines that begin with this are left out")] = ""
     skip: Annotated[int, Meta(ge=0, description="lines before the header")] = 0
+    header: Annotated[str, Meta(description="the header is the first line that begins with this; what stands above it is left out")] = ""
+    until: Annotated[str, Meta(description="the first line that begins with this ends the table: totals, notes")] = ""
     columns: Annotated[
         tuple[str, ...], Meta(description="names of the columns, when the body has no header row")
     ] = ()
     optional: Annotated[tuple[str, ...], Meta(description="columns that may be absent; their fields are null then")] = ()
     encoding: Annotated[str, Meta(description="charset, when the server names none or the wrong one")] = ""
+
+    def __post_init__(self) -> None:
+        if self.header and self.columns:
+            raise ValueError("`columns` is for a body without the header line that `header` looks for")
 
 
 class CsvFormat:
@@ -43,49 +52,69 @@ class CsvFormat:
         self._options = options
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
+        """One list of the whole body. Raises as :meth:`stream`."""
+        found = list(self.stream(io.BytesIO(body), content_type=content_type, want=want, size=2 * len(body) + 1))
+        yield found[0].text if found else b"[]"
+
+    def stream(self, body: BinaryIO, *, content_type: str, want: Want, size: int) -> Iterator[Piece]:
         """Raises:
         ValueError: not this CSV; names the line.
-        LookupError: the body is empty where a header was due.
+        LookupError: the body is empty, or without the header, where one was due.
         """
-        rows = self._rows(self._text(body, content_type))
+        try:
+            yield from self._read(self._rows(reader(body, content_type, self._options.encoding)), want, size)
+        except UnicodeDecodeError as error:
+            raise undecodable(error) from None
+
+    def _read(self, rows: Iterator[tuple[int, list[str]]], want: Want, size: int) -> Iterator[Piece]:
         names = list(self._options.columns) or next(rows, (0, None))[1]
         if names is None:
             raise LookupError("the body is empty: not even a header row came")
         picks = self._picks([name.strip() for name in names], want)
-        records = []
+        records: list[dict[str, str | None]] = []
+        waiting, trim = 0, self._options.trim
         for line, row in rows:
             if len(row) != len(names):
                 raise ValueError(f"line {line} has {len(row)} fields; the header has {len(names)}")
-            records.append({name: None if at is None else row[at] for name, at in picks})
-        yield msgspec.json.encode(records)
+            records.append({name: None if at is None else row[at].strip() if trim else row[at] for name, at in picks})
+            waiting += sum(map(len, row))
+            if waiting >= size:
+                yield Piece(msgspec.json.encode(records), len(records))
+                records, waiting = [], 0
+        if records:
+            yield Piece(msgspec.json.encode(records), len(records))
 
-    def _text(self, body: bytes, content_type: str) -> str:
-        match = _CHARSET.search(content_type)
-        encoding = self._options.encoding or (match[1] if match else "utf-8")
-        if body[:3] == b"\xef\xbb\xbf":
-            body, encoding = body[3:], "utf-8"
-        try:
-            return body.decode(encoding)
-        except LookupError:
-            raise ValueError(f"the encoding {encoding[:40]!r} is not known") from None
-        except UnicodeDecodeError as error:
-            raise ValueError(f"the body is not {encoding}: byte {error.start} (option `encoding` names another)") from None
-
-    def _rows(self, text: str) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
         options = self._options
-        lines = io.StringIO(text, newline="")
+        before = options.skip
         for _ in range(options.skip):
-            lines.readline()
-        kept = (line for line in lines if not (options.comment and line.startswith(options.comment)))
+            text.readline()
+        lines = self._lines(text)
+        if options.header:
+            start = next(((n, line) for n, line in enumerate(lines) if line.startswith(options.header)), None)
+            if start is None:
+                raise LookupError(f"no line begins with {options.header!r}: the header is absent")
+            before, lines = before + start[0], chain((start[1],), lines)
         csv.field_size_limit(_FIELD_BYTES)
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE
-        reader = csv.reader(kept, delimiter=options.delimiter, quotechar=options.quote or None, quoting=quoting, strict=True)
+        rows = csv.reader(
+            lines, delimiter=options.delimiter, quotechar=options.quote or None, escapechar=options.escape or None, quoting=quoting,
+            skipinitialspace=options.trim, strict=True,
+        )  # fmt: skip
         try:
-            for row in reader:
+            for row in rows:
                 if row:
-                    yield options.skip + reader.line_num, row
+                    yield before + rows.line_num, row
         except csv.Error as error:
-            raise ValueError(f"line {options.skip + reader.line_num}: {error}") from None
+            raise ValueError(f"line {before + rows.line_num}: {error}") from None
+
+    def _lines(self, text: TextIO) -> Iterator[str]:
+        options = self._options
+        for line in text:
+            if options.until and line.startswith(options.until):
+                return
+            if not (options.comment and line.startswith(options.comment)):
+                yield line
 
     def _picks(self, names: list[str], want: Want) -> list[tuple[str, int | None]]:
         """(leaf, index of its column) in the order of the leaves."""

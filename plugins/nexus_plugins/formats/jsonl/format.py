@@ -1,0 +1,132 @@
+"""JSON lines: one record per line. The text of each record is handed on as it came, a list of them per piece."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO, ClassVar, Final
+
+import msgspec
+from msgspec import Meta
+
+from nexus_engine.contract.format import Piece
+from nexus_engine.contract.options import Options
+from nexus_engine.contract.records import Want
+from nexus_engine.host.charset import charset, reader, undecodable
+
+_LINE_BYTES: Final = 64_000_000  # the longest record allowed
+_UTF8: Final = frozenset({"utf-8", "utf8", "ascii", "us-ascii"})
+
+
+class JsonlOptions(Options, frozen=True):
+    """Options of the `jsonl` format."""
+
+    encoding: Annotated[str, Meta(description="charset, when the server names none or the wrong one")] = ""
+
+
+class JsonlFormat:
+    """Each line is one JSON value. Blank lines are left out."""
+
+    options: ClassVar[type[JsonlOptions]] = JsonlOptions
+    flat: ClassVar[bool] = False
+    lines: ClassVar[bool] = True
+    notices_cuts: ClassVar[bool] = False
+
+    def __init__(self, options: JsonlOptions) -> None:
+        self._encoding = options.encoding
+        self._decoder = msgspec.json.Decoder(msgspec.Raw)
+
+    def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
+        """One list of the whole body. Raises as :meth:`stream`."""
+        found = self.stream(io.BytesIO(body), content_type=content_type, want=want, size=len(body) + 1)
+        yield b"[" + b",".join(piece.text[1:-1] for piece in found) + b"]"  # a last line without an end is a piece of its own
+
+    def stream(self, body: BinaryIO, *, content_type: str, want: Want, size: int) -> Iterator[Piece]:
+        """Raises:
+        ValueError: a line is not one JSON value; names the line.
+        LookupError: there is no line.
+        """
+        number, found = 0, False
+        for chunk in _whole_lines(self._utf8(body, content_type, size)):
+            values = self._values(chunk, number)
+            number += chunk.count(b"\n")
+            if values:
+                found = True
+                yield Piece(b"[" + b",".join(values) + b"]", len(values))
+        if not found:
+            raise LookupError("the body is empty: not one line came")
+
+    def _values(self, chunk: bytes, number: int) -> list[Any]:
+        """The values of whole lines; ``number`` lines came before them."""
+        try:
+            values = self._decoder.decode_lines(chunk)
+        except (msgspec.DecodeError, RecursionError):
+            values = []
+        count = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+        if len(values) == count:
+            return values
+        lines = [(n, line) for n, line in enumerate(chunk.split(b"\n"), number + 1) if line.strip()]
+        if len(values) == len(lines):
+            return values
+        return [self._value(n, line) for n, line in lines]
+
+    def _value(self, number: int, line: bytes) -> msgspec.Raw:
+        try:
+            return self._decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise ValueError(f"line {number} is not one JSON value: {error}") from None
+        except RecursionError:
+            raise ValueError(f"line {number} is not JSON: nested too deeply") from None
+
+    def _utf8(self, body: BinaryIO, content_type: str, size: int) -> Iterator[bytes]:
+        """The body in UTF-8, in parts of ``size`` bytes, without a byte order mark."""
+        start = body.read(4)
+        zeros = start.count(0) and not start.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 without its mark
+        name = json.detect_encoding(start) if zeros else charset(start, content_type, self._encoding)
+        if name.lower().removesuffix("-sig") in _UTF8:
+            yield start.removeprefix(b"\xef\xbb\xbf") + body.read(size)
+            while part := body.read(size):
+                yield part
+            return
+        text = reader(io.BufferedReader(_Ahead(start, body)), "", name)
+        try:
+            while written := text.read(size):
+                yield written.encode()
+        except UnicodeDecodeError as error:
+            raise undecodable(error) from None
+
+
+class _Ahead(io.RawIOBase):
+    """A file whose first bytes were read already."""
+
+    def __init__(self, start: bytes, rest: BinaryIO) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._start or self._rest.read(len(buffer))
+        self._start = b""
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _whole_lines(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The parts, each cut behind its last line end; what is behind the last one comes last."""
+    kept: list[bytes] = []
+    waiting = 0
+    for part in parts:
+        end = part.rfind(b"\n") + 1
+        if not end:
+            kept.append(part)
+            waiting += len(part)
+            if waiting > _LINE_BYTES:
+                raise ValueError(f"a line is longer than {_LINE_BYTES:,} bytes")
+            continue
+        yield b"".join((*kept, part[:end]))
+        kept, waiting = [part[end:]], len(part) - end
+    if rest := b"".join(kept):
+        yield rest

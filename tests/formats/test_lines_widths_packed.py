@@ -1,0 +1,192 @@
+"""JSON lines, fixed width, charsets, compressed bodies: what is read, in which pieces, and what is refused."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import zipfile
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nexus_engine.contract.format import Streaming
+from nexus_engine.contract.records import Want
+from nexus_engine.host.body import Limits
+from nexus_engine.host.unpack import Unpacking
+from nexus_plugins.formats.csv.format import CsvFormat, CsvOptions
+from nexus_plugins.formats.fwf.format import FwfFormat, FwfOptions, Place
+from nexus_plugins.formats.json.format import JsonFormat, JsonOptions
+from nexus_plugins.formats.jsonl.format import JsonlFormat, JsonlOptions
+
+ALL = Want(".", ())
+JSONL = JsonlFormat(JsonlOptions())
+INDEX = (
+    "Description:  Daily Index\nComments:  \n\nForm Type   Company Name            CIK\n-----------------\n"
+    "10-Q        ADAMS, INC.  & CO       2178\n\n4           ÅPPLE INC.              320193 \n8-K\n"
+)
+
+
+def streamed(form, body, size=10, content_type="", want=ALL):
+    return list(form.stream(io.BytesIO(body), content_type=content_type, want=want, size=size))
+
+
+def test_each_line_is_a_record_with_its_own_text():
+    body = b'{"a": 1.50, "b":"x\\u00e9"}\r\n\r\n  [1, 2]\n"s"\nnull'
+    assert list(JSONL.pieces(body, content_type="", want=ALL)) == [b'[{"a": 1.50, "b":"x\\u00e9"},[1, 2],"s",null]']
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=30), max_size=3), min_size=1, max_size=30), st.integers(1, 200))
+def test_pieces_are_the_lines_whatever_their_size(records, size):
+    body = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
+    pieces = streamed(JSONL, body, size)
+    assert [record for piece in pieces for record in json.loads(piece.text)] == records
+    assert [piece.records for piece in pieces] == [len(json.loads(piece.text)) for piece in pieces]
+    assert [record for piece in streamed(JSONL, body[:-1], size) for record in json.loads(piece.text)] == records
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_json_lines_in_other_charsets(encoding):
+    body = '{"a":"é"}\n{"a":2}\n'.encode(encoding)
+    named = "application/x-ndjson; charset=ISO-8859-1" if encoding == "latin-1" else ""
+    found = [json.loads(piece.text) for piece in streamed(JSONL, body, 7, named)]
+    assert sum(found, []) == [{"a": "é"}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"a":1}\n{"a":\n2}\n', "line 2 is not one JSON value"),
+        (b'{"a":1}{"a":2}\n', "line 1 is not one JSON value"),
+        (b"1\n1,2\n", "line 2 is not one JSON value"),
+        (b'{"a":1}\n{"a":', "line 2 is not one JSON value: Input data was truncated"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_lines_that_are_refused(body, says):
+    with pytest.raises(ValueError, match=says):
+        streamed(JSONL, body, 1000)
+    with pytest.raises(ValueError, match=says):
+        streamed(JSONL, body, 3)
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b" \r\n\n"])
+def test_no_line_at_all_is_no_silent_zero(body):
+    with pytest.raises(LookupError, match="not one line"):
+        streamed(JSONL, body)
+
+
+def fixed(body, leaves=("Form Type", "Company Name", "CIK"), **options):
+    return json.loads(next(FwfFormat(FwfOptions(**options)).pieces(body.encode(), content_type="", want=Want(".", tuple(leaves)))))
+
+
+def test_columns_by_the_header_line():
+    rows = fixed(INDEX, after="-----")
+    assert rows == [
+        {"Form Type": "10-Q", "Company Name": "ADAMS, INC.  & CO", "CIK": "2178"},
+        {"Form Type": "4", "Company Name": "ÅPPLE INC.", "CIK": "320193"},
+        {"Form Type": "8-K", "Company Name": "", "CIK": ""},
+    ]
+    assert fixed("Name  No\nab    1\n", ("Name", "No")) == [{"Name": "ab", "No": "1"}]
+    assert fixed(INDEX.split("10-Q")[0], after="---") == []
+
+
+def test_columns_by_their_places():
+    places = {"form": Place(width=12), "name": Place(start=12, width=24), "cik": Place()}
+    assert fixed(INDEX, ("cik", "form"), after="---", columns=places)[0] == {"cik": "2178", "form": "10-Q"}
+    assert fixed("x\n#\nab12\n", ("n", "gone"), skip=1, comment="#", columns={"a": Place(width=2), "n": Place()}, optional=("gone",)) == [
+        {"n": "12", "gone": None}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "error", "says"),
+    [
+        ("a  b\n", {"after": "---"}, LookupError, "no line begins with '---'"),
+        ("", {}, LookupError, "header line is absent"),
+        ("a  a\n1  2\n", {}, ValueError, "twice"),
+        ("a  b\n1\t2\n", {}, ValueError, "line 2 holds a tab"),
+        ("a  b\n1  2\n", {}, ValueError, "no column 'x'; there are: a, b"),
+    ],
+)
+def test_fixed_width_that_is_refused(body, options, error, says):
+    with pytest.raises(error, match=says):
+        fixed(body, ("x",) if "no column" in says else ("a",), **options)
+    with pytest.raises(ValueError, match="only the last may leave out"):
+        FwfOptions(columns={"a": Place(), "b": Place()})
+
+
+def test_flat_formats_stream_the_same_rows():
+    rows = "".join(f"{n},{n * 7}\n" for n in range(1000))
+    form = CsvFormat(CsvOptions())
+    assert isinstance(form, Streaming)
+    body = b"a,b\n" + rows.encode()
+    pieces = streamed(form, body, 500, want=Want(".", ("b",)))
+    whole = json.loads(next(form.pieces(body, content_type="", want=Want(".", ("b",)))))
+    assert len(pieces) > 5
+    assert sum((json.loads(piece.text) for piece in pieces), []) == whole
+    widths = FwfFormat(FwfOptions(after="-----"))
+    assert [piece.records for piece in streamed(widths, INDEX.encode(), 1, want=Want(".", ("CIK",)))] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "wanted"),
+    [
+        ("Title\nNote: x\nDate,V\n1,2\nTotal,2\n", {"header": "Date,", "until": "Total"}, [{"V": "2"}]),
+        ("V,W\n a , b\n", {"trim": True}, [{"V": "a"}]),
+        ('V,W\n"a\\"b",1\n', {"escape": "\\"}, [{"V": 'a"b'}]),
+        ("V\tW\nx\ty\n", {"delimiter": "\t"}, [{"V": "x"}]),
+    ],
+)
+def test_dialects(body, options, wanted):
+    form = CsvFormat(CsvOptions(**options))
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert json.loads(next(form.pieces(body.encode(encoding), content_type="", want=Want(".", ("V",))))) == wanted
+
+
+def test_a_header_line_that_is_not_there():
+    with pytest.raises(LookupError, match="no line begins with 'Date'"):
+        next(CsvFormat(CsvOptions(header="Date")).pieces(b"a\n1\n", content_type="", want=ALL))
+
+
+def zipped(**members):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("_", "."), data)
+    return out.getvalue()
+
+
+PACK = {"gzip": gzip.compress, "bz2": bz2.compress, "zstd": lambda data: pa.Codec("zstd").compress(data, asbytes=True), "zip": lambda data: zipped(x=data)}
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_packed_bodies_and_cut_ones(kind):
+    body = b"".join(b'{"a":%d}\n' % (n * 7919) for n in range(20_000))
+    form = Unpacking(JSONL, kind)
+    packed = PACK[kind](body)
+    assert isinstance(form, Streaming)
+    pieces = streamed(form, packed, 50_000)
+    assert len(pieces) > 3
+    assert b",".join(piece.text[1:-1] for piece in pieces) == body.strip().replace(b"\n", b",")
+    for cut in (packed[:-3], packed[: len(packed) // 2], b"", b"<html>"):
+        with pytest.raises(ValueError, match="damaged|cut|not a zip"):
+            streamed(form, cut, 50_000)
+    whole = Unpacking(JsonFormat(JsonOptions()), kind)
+    assert not isinstance(whole, Streaming)
+    assert list(whole.pieces(PACK[kind](b"[1]"), content_type="", want=ALL)) == [b"[1]"]
+    small = Unpacking(JSONL, kind, limits=replace(Limits(), max_decompressed=1000))
+    with pytest.raises(ValueError, match="more than 1,000 bytes"):
+        streamed(small, packed, 50_000)
+
+
+def test_members_of_a_zip():
+    body = zipped(b_csv="a\n2\n", a_csv="a\n1\n", readme_txt="no")
+    form = Unpacking(CsvFormat(CsvOptions()), "zip", "*.csv")
+    pieces = list(form.pieces(body, content_type="", want=Want(".", ("a",))))
+    assert [json.loads(piece) for piece in pieces] == [[{"a": "1"}], [{"a": "2"}]]
+    with pytest.raises(LookupError, match="no members of the zip match '\\*.xml'; it has: a.csv, b.csv, readme.txt"):
+        list(Unpacking(CsvFormat(CsvOptions()), "zip", "*.xml").pieces(body, content_type="", want=ALL))
