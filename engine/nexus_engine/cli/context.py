@@ -64,6 +64,7 @@ class Context:
     def read_project(self) -> Project:
         """The same, read again."""
         from nexus_engine.cli.failures import invalid
+        from nexus_engine.cli.logs import install
         from nexus_engine.host.redact import Redactor
         from nexus_engine.project.project import Project
 
@@ -78,6 +79,7 @@ class Context:
             return redactor.redact(text)
 
         self.out.redact = redact
+        install(self.out)
         wrong = [problem for problem in project.problems if Path(problem.file).name == "nexus.yaml"]
         if wrong:  # where the data folder is cannot be known
             raise invalid(wrong)

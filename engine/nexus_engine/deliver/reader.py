@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -25,10 +25,13 @@ from nexus_engine.errors import ConfigError
 from nexus_engine.events import Observers
 from nexus_engine.host.http import FeedHost, HttpHost
 from nexus_engine.host.redact import Redactor
+from nexus_engine.host.tokens import TokenFile
 from nexus_engine.host.unpack import Unpacking
 from nexus_engine.project.project import Project
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.templates import Scope, TemplateError, render_options
+
+SHORTEST_IN_DATA = 16  # characters; what an API key has at least
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Reader:
         http = HttpHost(
             redactor, observers=observers, stamps=options.get("stamps"), base_urls=project.base_urls,
             replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults,
-            auth={name: item.cls for name, item in registry.auth.items()},
+            auth={name: item.cls for name, item in registry.auth.items()}, tokens=TokenFile(project.data_dir / "tokens.json"),
         )
         if now is None:
             frozen = replay.recorded_at if replay else None
@@ -113,31 +116,26 @@ class Reader:
                 options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
                 want=plan.source.want, run=info, host=FeedHost(http, self.format(plan, where), halt),
             )
-            yield from kind().read(request)
+            for payload in kind().read(request):
+                yield masked(payload, self.redactor)
 
         return read
 
 
-class Halt(threading.Event):
-    """Set when this run ends early, or when the whole process drains."""
+def masked(payload: Payload, redactor: Redactor) -> Payload:
+    """The payload without the secrets an API repeats: from here on bodies are kept on disk. A short secret stays: it may as well
+    be data."""
+    if not isinstance(payload, Payload):
+        raise TypeError(f"it yielded a {type(payload).__name__} where a Payload was due")
+    body = payload.body if isinstance(payload.body, bytes) else msgspec.json.encode(payload.body)
+    clean = redactor.redact_bytes(body, shortest=SHORTEST_IN_DATA)
+    return payload if clean is body else replace(payload, body=clean)
 
-    def __init__(self, parent: threading.Event) -> None:
-        super().__init__()
-        self._parent = parent
 
-    def is_set(self) -> bool:
-        return super().is_set() or self._parent.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """As of the base; the parent is looked at ten times a second."""
-        left = timeout
-        while not self.is_set():
-            turn = 0.1 if left is None else min(0.1, left)
-            if turn <= 0:
-                return False
-            super().wait(turn)
-            left = None if left is None else left - turn
-        return True
+def named_partition(key: str) -> Partition:
+    """The partition of that key, also when the spec has it no more."""
+    pairs = (part.partition("=") for part in key.split(";") if part)
+    return Partition(key, {name: unquote(value) for name, _, value in pairs})
 
 
 def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:

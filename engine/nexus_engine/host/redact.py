@@ -3,28 +3,18 @@ encoding it may take on the way. Key names prove nothing: an API may echo a key 
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import re
 import threading
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote, quote_plus
 
+from nexus_engine.host.disguise import SHORTEST, Cut, Disguise, disguises
+
 MASK: Final = "***"
-MIN_LENGTH: Final = 6  # shorter values ("1", "true") would mask ordinary text
+MIN_LENGTH: Final = SHORTEST  # shorter values ("1", "true") would mask ordinary text
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"'<>@]*@")
-
-
-def _base64_forms(value: str) -> set[str]:
-    """What of ``value`` shows in base64, at each of the three offsets it may have in a longer text."""
-    forms = set()
-    for offset in range(3):
-        raw = b"\0" * offset + value.encode()
-        first = -(-offset * 8 // 6)  # the first character that no byte before the value touches
-        text = base64.b64encode(raw).decode().rstrip("=")[first : len(raw) * 8 // 6]
-        forms |= {text, text.replace("+", "-").replace("/", "_")}
-    return {form for form in forms if len(form) >= MIN_LENGTH}
 
 
 def encodings(value: str) -> dict[str, str]:
@@ -49,13 +39,13 @@ def encodings(value: str) -> dict[str, str]:
 
 
 class Redactor:
-    """The registry of secret values. Thread-safe; ``redact`` costs one pass of one regular expression."""
+    """The registry of secret values. Thread-safe; a text without a secret costs a few substring searches."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}  # value -> name
         self._marks: dict[str, str] = {}  # encoded text -> mark, for seal
-        self._pattern: re.Pattern[str] | None = None
-        self._bytes: re.Pattern[bytes] | None = None
+        self._known: tuple[tuple[str, Disguise], ...] = ()  # value and one of its disguises, the longest value first
+        self._cut = Cut([])
         self._lock = threading.Lock()
 
     def add(self, value: str, name: str = "") -> None:
@@ -63,34 +53,41 @@ class Redactor:
         if len(value) < MIN_LENGTH or value in self._names:
             return
         with self._lock:
-            self._names[value] = name or f"#{len(self._names) + 1}"
-            hidden: set[str] = set()
-            for known, label in self._names.items():
-                forms = encodings(known)
-                self._marks.update({text: f"{{secret:{label}:{form}}}" for form, text in forms.items()})
-                hidden |= set(forms.values()) | _base64_forms(known)
-            ordered = sorted(hidden, key=len, reverse=True)
-            self._bytes = re.compile(b"|".join(re.escape(text.encode()) for text in ordered))
-            self._pattern = re.compile("|".join(map(re.escape, ordered)))
+            label = self._names[value] = name or f"#{len(self._names) + 1}"
+            self._marks.update({text: f"{{secret:{label}:{form}}}" for form, text in encodings(value).items()})
+            known = [*self._known, *((value, item) for item in disguises(value))]
+            self._known = tuple(sorted(known, key=lambda item: len(item[0]), reverse=True))
+            self._cut = Cut([item for _, item in self._known])
 
     def redact(self, text: str, mask: str = MASK) -> str:
-        """``text`` with every secret replaced by ``mask``, and user and password taken out of URLs."""
-        if self._pattern is not None:
-            text = self._pattern.sub(mask, text)
+        """``text`` with every secret replaced by ``mask``, also one that a cut left a part of at the end, and user and
+        password taken out of URLs."""
+        for _, item in self._known:
+            if item.needle in text:
+                text = item.pattern.sub(mask, text)
+        if self._known and (start := self._cut.start(text)) is not None:
+            text = text[:start] + mask
         return _USERINFO.sub(f"{mask}@", text) if "@" in text and "://" in text else text
 
-    def redact_bytes(self, data: bytes, mask: str = MASK) -> bytes:
-        return data if self._bytes is None else self._bytes.sub(mask.encode(), data)
+    def redact_bytes(self, data: bytes, mask: str = MASK, *, shortest: int = MIN_LENGTH) -> bytes:
+        """``data`` with every secret of at least ``shortest`` characters replaced by ``mask``."""
+        for value, item in self._known:
+            if len(value) >= shortest and item.needle.encode() in data:
+                data = item.data.sub(mask.encode(), data)
+        return data
 
     def contains(self, text: str) -> bool:
         """True when a secret shows in ``text`` in any encoding."""
-        return self._pattern is not None and self._pattern.search(text) is not None
+        return any(item.needle in text and item.pattern.search(text) for _, item in self._known)
 
     def seal(self, text: str) -> str:
         """Replace each secret by a mark that names it and its encoding, for texts that are stored and used again."""
         for form in sorted(self._marks, key=len, reverse=True):
             if form in text:
                 text = text.replace(form, self._marks[form])
+        for value, item in self._known:  # a mixed encoding comes back as the plain URL-encoded one, which means the same in a URL
+            if item.plain and item.needle in text:
+                text = item.pattern.sub(self._marks.get(quote(value, safe=""), self._marks[value]), text)
         return text
 
     def unseal(self, text: str) -> str:
@@ -101,10 +98,16 @@ class Redactor:
         return text
 
 
+class Redacts(Protocol):
+    """What hides secrets in a text."""
+
+    def redact(self, text: str, /) -> str: ...
+
+
 class RedactingFilter(logging.Filter):
     """For handlers of the root logger: message, arguments and traceback of every record are redacted."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redacts) -> None:
         super().__init__()
         self._redactor = redactor
 
