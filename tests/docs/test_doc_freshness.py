@@ -85,6 +85,13 @@ def test_the_error_tree_names_every_error() -> None:
     assert drawn == classes
 
 
+def test_the_files_that_architecture_names_are_there() -> None:
+    named = re.findall(r"`([\w/]+/[\w/]*(?:\.py)?)`", prose(ROOT / "docs/architecture.md"))
+    assert len(named) > 15
+    roots = (ROOT, ROOT / "engine/nexus_engine")
+    assert [path for path in named if path.split("/")[0] != "data" and not any((root / path).exists() for root in roots)] == []
+
+
 def test_operating_shows_every_command_in_use() -> None:
     """In a console block that is run, or with its words in the text."""
     shown = "\n".join(block.text for block in all_blocks("console")) + "".join(prose(page) for page in PAGES)
