@@ -82,6 +82,34 @@ def memory(work: Path, rounds: int) -> dict[str, Any]:
     return {"peak_mb": peaks, "ratio": large / small}
 
 
+LATENCY_MS, SIDE_BY_SIDE, LATENT_PAGES = 50, 8, 1000
+
+
+def latency(work: Path, rounds: int) -> dict[str, Any]:
+    """W1L, its pages fetched side by side, against a server that takes 50 ms for each answer; the ideal is requests x latency /
+    concurrency, with everything else free."""
+    import systems
+
+    ideal_s = LATENT_PAGES * LATENCY_MS / 1000 / SIDE_BY_SIDE
+    runs, verdicts = [], []
+    with measure.page_server(LATENT_PAGES, LATENCY_MS) as port:
+        for number in range(rounds):
+            print(f"\rlatency {number + 1}/{rounds}   ", end="", file=sys.stderr)
+            taken = {}
+            for pages in (0, LATENT_PAGES):
+                argv, env, cwd = systems.ours(port, pages, work / "ours", SIDE_BY_SIDE)
+                taken[pages] = measure.run(argv, cwd=cwd, env=env)
+                if pages:
+                    verdicts.append(_json([sys.executable, str(HERE / "landed.py"), "chdb:bench.w1", str(work / "ours/data/clickhouse"), str(pages)]))
+                shutil.rmtree(work / "ours")
+            runs.append(taken[LATENT_PAGES].less(taken[0]))
+    return {
+        "pages": LATENT_PAGES, "latency_ms": LATENCY_MS, "concurrency": SIDE_BY_SIDE, "ideal_s": ideal_s,
+        "wall_s": measure.spread([run.wall_s for run in runs]), "cpu_s": measure.spread([run.cpu_s for run in runs]),
+        "ratio": measure.spread([run.wall_s / ideal_s for run in runs]), "landed": verdicts,
+    }  # fmt: skip
+
+
 def startup(work: Path, rounds: int) -> dict[str, Any]:
     """`--help`, and `validate-config` on 1,000 specs with 50 different queries."""
     program = str(Path(sys.executable).with_name("nexus-engine"))

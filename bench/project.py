@@ -12,7 +12,7 @@ source:
   each: {{series: [{series}]}}
   paginate: {{offset: offset, limit: {{param: limit, size: 1000}}, total: count}}
   records: observations
-fields:
+{more}fields:
   series: {{type: LowCardinality(String), from: each.series}}
   date: Date32
   value: {{type: Nullable(Float64), missing: ["."]}}
@@ -40,14 +40,15 @@ target: {{table: bench.w2, order_by: [symbol, ts]}}
 """
 
 
-def write_project(root: Path, *, port: int = 0, pages: int = 0, bodies: Path | None = None) -> None:
-    """A project folder with the feed `w1` (``port``, ``pages``) or `w2` (``bodies``: folder of ready-made payloads)."""
+def write_project(root: Path, *, port: int = 0, pages: int = 0, bodies: Path | None = None, concurrency: int = 0) -> None:
+    """A project folder with the feed `w1` (``port``, ``pages``, and ``concurrency`` where it is stated) or `w2` (``bodies``:
+    folder of ready-made payloads)."""
     for folder in ("sources.d", "apis.d", "sinks.d"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "nexus.yaml").write_text("data_dir: data\n")
     (root / "sinks.d/clickhouse.yaml").write_text("name: clickhouse\nplugin: clickhouse\ndriver: embedded\n")
     if bodies is None:
-        (root / "sources.d/w1.yaml").write_text(W1.format(port=port, series=f"P{pages}"))
+        (root / "sources.d/w1.yaml").write_text(W1.format(port=port, series=f"P{pages}", more=f"  concurrency: {concurrency}\n" if concurrency else ""))
     else:
         (root / "sources.d/w2.yaml").write_text(W2.format(folder=bodies))
 

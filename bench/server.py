@@ -1,6 +1,6 @@
 """The page server of W1, in a process of its own: a thread per connection, keep-alive, bodies rendered before it listens.
 
-    python bench/server.py [--pages N]      prints "ready PORT", serves until stdin closes
+    python bench/server.py [--pages N] [--latency-ms N]      prints "ready PORT", serves until stdin closes
 
 GET /fred/observations?series_id=P<pages>&offset=N&limit=1000: ``P200`` is a series of 200 pages, ``P0`` has no rows.
 GET /stats: requests and body bytes so far.
@@ -13,6 +13,7 @@ import re
 import socket
 import sys
 import threading
+import time
 
 import pages
 
@@ -22,7 +23,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 
 
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, latency_s: float) -> None:
+        self.latency_s = latency_s  # before each answer
         self.requests = 0
         self.body_bytes = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -57,6 +59,8 @@ class Server:
             series, offset = SERIES.search(line), OFFSET.search(line)
             head, rest = pages.page_body(int(series[1]) if series else 0, int(offset[1]) if offset else 0)
             self.requests += 1
+            if self.latency_s:
+                time.sleep(self.latency_s)
             self.body_bytes += len(head) + len(rest)
         connection.sendall(HEAD % (len(head) + len(rest)) + head + rest)
 
@@ -64,9 +68,11 @@ class Server:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=pages.BLOCKS, help="pages to render before listening")
-    for page in range(min(parser.parse_args().pages, pages.BLOCKS)):
+    parser.add_argument("--latency-ms", type=float, default=0, help="time before each answer")
+    options = parser.parse_args()
+    for page in range(min(options.pages, pages.BLOCKS)):
         pages.block(page)
-    server = Server()
+    server = Server(options.latency_ms / 1000)
     threading.Thread(target=server.serve, daemon=True).start()
     print("ready", server.port, flush=True)
     sys.stdin.read()

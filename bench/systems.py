@@ -36,8 +36,8 @@ def _url(port: int) -> str:
     return f"http://127.0.0.1:{port}/fred"
 
 
-def ours(port: int, pages: int, out: Path) -> tuple[list[str], dict[str, str], Path | None]:
-    write_project(out, port=port, pages=pages)
+def ours(port: int, pages: int, out: Path, concurrency: int = 0) -> tuple[list[str], dict[str, str], Path | None]:
+    write_project(out, port=port, pages=pages, concurrency=concurrency)
     return [str(Path(sys.executable).with_name("nexus-engine")), "run", "w1", "--once", "--json"], {}, out
 
 

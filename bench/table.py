@@ -73,6 +73,12 @@ def print_memory(part: dict[str, Any]) -> None:
     print(f"ratio {part['ratio']:.2f}; due: 1.30 at most, and under 700 MB")
 
 
+def print_latency(part: dict[str, Any]) -> None:
+    title = f"{part['pages']} pages from a server that takes {part['latency_ms']} ms for each, {part['concurrency']} side by side, net of start-up"
+    rows = [["all landed", _range(part["wall_s"]), f"{part['ideal_s']:.2f}", _range(part["ratio"]), "1.30", _range(part["cpu_s"]), landed(part["landed"])]]
+    _rows(title, ["", "s", "ideal s", "of ideal", "due", "CPU s", "landed"], rows)
+
+
 def print_startup(part: dict[str, Any]) -> None:
     rows = [
         ["nexus-engine --help", _range(part["help_s"]), "0.3"],
