@@ -25,7 +25,6 @@ from nexus_engine.errors import ConfigError
 from nexus_engine.events import Observers
 from nexus_engine.host.http import FeedHost, HttpHost
 from nexus_engine.host.redact import Redactor
-from nexus_engine.host.tokens import TokenFile
 from nexus_engine.host.unpack import Unpacking
 from nexus_engine.project.project import Project
 from nexus_engine.spec.convert import convert
@@ -54,7 +53,7 @@ class Reader:
         http = HttpHost(
             redactor, observers=observers, stamps=options.get("stamps"), base_urls=project.base_urls,
             replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults,
-            auth={name: item.cls for name, item in registry.auth.items()}, tokens=TokenFile(project.data_dir / "tokens.json"),
+            auth={name: item.cls for name, item in registry.auth.items()},
         )
         if now is None:
             frozen = replay.recorded_at if replay else None
