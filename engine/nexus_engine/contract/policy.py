@@ -42,7 +42,7 @@ class Policy(Options, frozen=True):
     """How requests of a feed are sent. What is not given comes from `nexus.yaml`, then from the engine's defaults."""
 
     auth: Annotated[
-        dict[str, Any], Meta(description="credentials: one key that names the method, `header`, `query`, `bearer` or `basic`")
+        dict[str, Any], Meta(description="credentials: one key that names the method, like `header`, `bearer` or `oauth2`")
     ] = {}
     rate: Annotated[Rate | None, Meta(description="at most so many requests in any such time, `120/min`, shared by all feeds of the API")] = None
     budget: Annotated[BudgetOptions | None, Meta(description="headers of answers that say how many requests are left, and until when")] = None

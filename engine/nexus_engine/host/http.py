@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,12 +23,12 @@ import msgspec
 from nexus_engine.contract.auth import Auth
 from nexus_engine.contract.format import Format
 from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse, MapCheck, Undecided
-from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.records import Want
 from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
 from nexus_engine.events import Observers, RequestDone, Waiting
 from nexus_engine.host.allowance import Allowance, NothingLeft
+from nexus_engine.host.bare import BareHttp
 from nexus_engine.host.body import Limits
 from nexus_engine.host.clock import Clock, SystemClock
 from nexus_engine.host.halt import Halt
@@ -37,9 +38,11 @@ from nexus_engine.host.rate import Budget, StampStore, Stopped
 from nexus_engine.host.recorder import Recorder
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
+from nexus_engine.host.tokens import TokenFile
 from nexus_engine.host.told import Told
 from nexus_engine.host.transport import Route, SendFailed, Transport
 from nexus_engine.host.urls import BaseUrls, origin, with_params
+from nexus_engine.spec.convert import convert
 
 CONCURRENCY: Final = 8
 UNMATCHED_HEADER: Final = "x-nexus-replay"
@@ -57,19 +60,21 @@ class HttpHost:
         record: folder for cassettes.
         auth: auth plugins by name.
         defaults: the project's policy, for what a feed and its API leave open.
+        tokens: keeps refresh tokens over restarts; in memory unless given.
     """
 
     def __init__(
         self, redactor: Redactor, *, observers: Observers | None = None, stamps: StampStore | None = None,
         base_urls: Mapping[str, str] | None = None, replay: str = "", record: Path | None = None,
         auth: Mapping[str, type] | None = None, defaults: Policy | None = None, limits: Limits | None = None,
-        clock: Clock | None = None,
+        clock: Clock | None = None, tokens: TokenFile | None = None,
     ) -> None:
         self.redactor = redactor
         self.observers = observers or Observers()
         self.clock = clock or SystemClock()
         self.defaults = defaults or Policy()
         self.limits = limits or Limits()
+        self.tokens = tokens or TokenFile()
         self._stamps = stamps
         self._auth_kinds = auth or {}
         self._auths: dict[bytes, Auth] = {}
@@ -136,7 +141,7 @@ class HttpHost:
             known = ", ".join(sorted(self._auth_kinds))
             raise StopFeed(f"`auth:` needs one of: {known}", did=_KEPT, do="name one method under `auth:`")
         try:
-            typed = msgspec.convert(options, kind.options, strict=False, dec_hook=decode_text)
+            typed = convert(options, kind.options)
         except msgspec.ValidationError as error:
             raise StopFeed(f"`auth.{name}` is not right: {self.redactor.redact(str(error))}", did=_KEPT) from None
         built: Auth = kind(typed)
@@ -146,8 +151,19 @@ class HttpHost:
         self._current.feed = feed
         return self._transport.send(request, route, again)
 
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """What this thread sends inside is not recorded."""
+        self._current.hidden = True
+        try:
+            yield
+        finally:
+            self._current.hidden = False
+
     def _exchanged(self, *exchange: Any) -> None:
         assert self._recorder is not None
+        if getattr(self._current, "hidden", False):
+            return
         try:
             self._recorder.exchanged(self._current.feed, *exchange)
         except FileExistsError as error:
@@ -223,6 +239,10 @@ class FeedHttp:
     def unseal(self, text: str) -> str:
         return self._host.redactor.unseal(text)
 
+    def send_bare(self, request: HttpRequest, accept: frozenset[int], check: Check | None) -> HttpResponse:
+        """As :meth:`send`, without credentials."""
+        return self._send(request, accept, check, None)
+
     def _send(self, request: HttpRequest, accept: frozenset[int], check: Check | None, auth: Auth | None) -> HttpResponse:
         attempt = _Attempt()
         while True:
@@ -235,7 +255,7 @@ class FeedHttp:
                     self._judge(response, attempt, request)
                     if response.status == 401 and auth is not None and not attempt.refreshed:
                         attempt.refreshed = True
-                        if auth.refresh(_Bare(self)):
+                        if auth.refresh(BareHttp(self, self._host)):
                             continue
                     if not is_retried(response.status):
                         raise self._refused(response)
@@ -245,7 +265,7 @@ class FeedHttp:
         """One sending under the budget. None when no whole answer came: ``attempt`` says why."""
         policy = self._policy
         rate = None if self._host.replaying else policy.rate
-        authorized = auth.apply(request, _Bare(self)) if auth is not None and self._at_home(request) else request
+        authorized = auth.apply(request, BareHttp(self, self._host)) if auth is not None and self._at_home(request) else request
         key = self._api or self._origin(request)
         budget = self._host.budget(key)
         allowance = self._host.allowance(key, self._feed, policy, self._retry.max_wait_s)
@@ -391,31 +411,6 @@ def _checked(response: HttpResponse, accept: frozenset[int], check: Check | None
         attempt.what, attempt.asked_s = error.what, error.after_s
         return False
     return True
-
-
-class _Bare:
-    """The same HTTP without auth: for the auth methods' own requests."""
-
-    def __init__(self, http: FeedHttp) -> None:
-        self._http = http
-
-    def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
-        return self._http._send(request, accept, check, None)  # noqa: SLF001  the same class's other door
-
-    def map(
-        self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset(), check: MapCheck | None = None
-    ) -> Iterator[HttpResponse]:
-        for request in requests:
-            yield self.send(request, accept=accept, check=None if check is None else partial(check, request))
-
-    def redact(self, text: str) -> str:
-        return self._http.redact(text)
-
-    def seal(self, text: str) -> str:
-        return self._http.seal(text)
-
-    def unseal(self, text: str) -> str:
-        return self._http.unseal(text)
 
 
 class FeedHost:

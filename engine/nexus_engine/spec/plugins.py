@@ -82,7 +82,12 @@ def check_auth(report: Report, path: Path, node: MappingNode, registry: Registry
     name, entry = next(iter(node.entries.items()))
     plugin = plugin_of(report, (*path, name), name, registry, "auth")
     if plugin is not None:
-        check_value(report, (*path, name), plain(entry.value), plugin.cls.options)  # type: ignore[attr-defined]
+        kind: Any = plugin.cls.options  # type: ignore[attr-defined]
+        given = plain(entry.value)
+        check_value(report, (*path, name), given, kind)
+        if report.clean(*path, name) and isinstance(given, Mapping) and hasattr(kind, "problems"):
+            for key, message in kind.problems(given):
+                report.add((*path, name, key) if key else (*path, name), "plugin-option", message)
 
 
 def check_format(report: Report, path: Path, node: Any, registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""Credentials that do not change: a key in a header or the query, a bearer token, user and password."""
+"""Credentials that do not change: a key in a header, the query or a cookie, a bearer token, user and password."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from nexus_engine.contract.host import Http, HttpRequest
+from nexus_engine.contract.auth import AuthHttp
+from nexus_engine.contract.host import HttpRequest
 from nexus_engine.contract.options import Options
 
 
@@ -21,7 +22,7 @@ class BasicOptions(Options, frozen=True):
 class _Static:
     """Nothing can be renewed."""
 
-    def refresh(self, http: Http) -> bool:
+    def refresh(self, http: AuthHttp) -> bool:
         return False
 
 
@@ -33,7 +34,7 @@ class HeaderAuth(_Static):
     def __init__(self, options: dict[str, str]) -> None:
         self._pairs = tuple(options.items())
 
-    def apply(self, request: HttpRequest, http: Http) -> HttpRequest:
+    def apply(self, request: HttpRequest, http: AuthHttp) -> HttpRequest:
         return request.with_headers(*self._pairs)
 
 
@@ -45,8 +46,20 @@ class QueryAuth(_Static):
     def __init__(self, options: dict[str, str]) -> None:
         self._pairs = tuple(options.items())
 
-    def apply(self, request: HttpRequest, http: Http) -> HttpRequest:
+    def apply(self, request: HttpRequest, http: AuthHttp) -> HttpRequest:
         return request.with_params(*self._pairs)
+
+
+class CookieAuth(_Static):
+    """`auth: {cookie: {session: ...}}`"""
+
+    options: ClassVar[Any] = dict[str, str]
+
+    def __init__(self, options: dict[str, str]) -> None:
+        self._pairs = options
+
+    def apply(self, request: HttpRequest, http: AuthHttp) -> HttpRequest:
+        return request.with_cookies(self._pairs)
 
 
 class BearerAuth(_Static):
@@ -57,7 +70,7 @@ class BearerAuth(_Static):
     def __init__(self, options: str) -> None:
         self._value = f"Bearer {options}"
 
-    def apply(self, request: HttpRequest, http: Http) -> HttpRequest:
+    def apply(self, request: HttpRequest, http: AuthHttp) -> HttpRequest:
         return request.with_headers(("Authorization", self._value))
 
 
@@ -70,5 +83,5 @@ class BasicAuth(_Static):
         text = f"{options.username}:{options.password}".encode()
         self._value = f"Basic {base64.b64encode(text).decode()}"
 
-    def apply(self, request: HttpRequest, http: Http) -> HttpRequest:
+    def apply(self, request: HttpRequest, http: AuthHttp) -> HttpRequest:
         return request.with_headers(("Authorization", self._value))
