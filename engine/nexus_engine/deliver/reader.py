@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.format import Format
 from nexus_engine.contract.host import RunInfo
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.registry import Registry
@@ -25,9 +26,12 @@ from nexus_engine.events import Observers
 from nexus_engine.host.http import FeedHost, HttpHost
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.tokens import TokenFile
+from nexus_engine.host.unpack import Unpacking
 from nexus_engine.project.project import Project
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.templates import Scope, TemplateError, render_options
+
+SHORTEST_IN_DATA = 16  # characters; what an API key has at least
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,20 @@ class Reader:
         """What every template may read."""
         return {"vars": self.project.vars, "secrets": self.project.secrets}
 
+    def format(self, plan: Plan, where: str) -> Format:
+        """The feed's format with its options, over unpacked bodies where the feed says that they are compressed.
+
+        Raises:
+            ConfigError: an option cannot be filled.
+        """
+        kind: Any = self.registry.formats[plan.source.format].cls
+        made: Format = kind(self.options(plan.source.format_options, kind.options, self.constants(), where))
+        if not plan.source.compression:
+            return made
+        unpacking: Any = Unpacking(made, plan.source.compression, plan.source.members, self.http.limits)
+        unpacked: Format = unpacking
+        return unpacked
+
     def options(self, raw: Mapping[str, Any], kind: type, scope: Scope, where: str) -> Any:
         """Options of a plugin, rendered and typed.
 
@@ -78,9 +96,8 @@ class Reader:
     def units(self, plan: Plan, report: RunReport, halt: threading.Event) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
         """A function that reads one window from a position on."""
         kind: Any = self.registry.sources[plan.source.plugin].cls
-        form: Any = self.registry.formats[plan.source.format].cls
         where = f"feed {plan.feed}, {plan.spec_file}"
-        form_options = self.options(plan.source.format_options, form.options, self.constants(), where)
+        self.format(plan, where)
         info = RunInfo(report.run_id, plan.feed, report.started_at)
 
         def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
@@ -97,33 +114,28 @@ class Reader:
             )
             request = ReadRequest(
                 options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
-                want=plan.source.want, run=info, host=FeedHost(http, form(form_options), halt),
+                want=plan.source.want, run=info, host=FeedHost(http, self.format(plan, where), halt),
             )
-            yield from kind().read(request)
+            for payload in kind().read(request):
+                yield masked(payload, self.redactor)
 
         return read
 
 
-class Halt(threading.Event):
-    """Set when this run ends early, or when the whole process drains."""
+def masked(payload: Payload, redactor: Redactor) -> Payload:
+    """The payload without the secrets an API repeats: from here on bodies are kept on disk. A short secret stays: it may as well
+    be data."""
+    if not isinstance(payload, Payload):
+        raise TypeError(f"it yielded a {type(payload).__name__} where a Payload was due")
+    body = payload.body if isinstance(payload.body, bytes) else msgspec.json.encode(payload.body)
+    clean = redactor.redact_bytes(body, shortest=SHORTEST_IN_DATA)
+    return payload if clean is body else replace(payload, body=clean)
 
-    def __init__(self, parent: threading.Event) -> None:
-        super().__init__()
-        self._parent = parent
 
-    def is_set(self) -> bool:
-        return super().is_set() or self._parent.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """As of the base; the parent is looked at ten times a second."""
-        left = timeout
-        while not self.is_set():
-            turn = 0.1 if left is None else min(0.1, left)
-            if turn <= 0:
-                return False
-            super().wait(turn)
-            left = None if left is None else left - turn
-        return True
+def named_partition(key: str) -> Partition:
+    """The partition of that key, also when the spec has it no more."""
+    pairs = (part.partition("=") for part in key.split(";") if part)
+    return Partition(key, {name: unquote(value) for name, _, value in pairs})
 
 
 def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:
