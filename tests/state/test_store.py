@@ -15,6 +15,7 @@ from nexus_engine.contract.sink import Batch, Column, Target
 from nexus_engine.errors import Locked, PositionConflict, StateDamaged
 from nexus_engine.state.records import MAX_RAW_BYTES, Intent, Quarantined, Request, WindowCounts
 from nexus_engine.state.store import Store
+from nexus_engine.state.tables import SCHEMA
 
 TARGET = Target(sink="clickhouse", database="m", table="t", columns=(Column("a", "UInt64"),), settings={"b": "1"})
 
@@ -266,7 +267,7 @@ def test_a_newer_state_is_refused(tmp_path):
     connection.execute("UPDATE meta SET value = '99' WHERE name = 'schema'"), connection.commit(), connection.close()
     with pytest.raises(StateDamaged) as error:
         Store.open(path)
-    assert one_line(error) == "the state file has version 99, this engine knows 1"
+    assert one_line(error) == f"the state file has version 99, this engine knows {SCHEMA}"
 
 
 @pytest.mark.parametrize("what, mode", [("state.db", 0o400), (".", 0o500)])

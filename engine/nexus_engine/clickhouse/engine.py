@@ -6,14 +6,16 @@ opened once, used from any thread (queries run side by side, without the GIL), a
 
 from __future__ import annotations
 
-import faulthandler
+import ctypes
 import fcntl
 import importlib
 import json
 import os
 import re
+import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +73,8 @@ class Engine:
         self._pid = os.getpid()
         # Here and not at the first query: while chdb is imported it changes the working directory of the whole process, and
         # a thread that opens a relative path meanwhile does not find it. Engines are made before threads are.
-        importlib.import_module("chdb")
+        with _signal_handlers_kept():
+            importlib.import_module("chdb")
 
     def query(
         self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
@@ -121,7 +124,10 @@ class Engine:
             if self._closed or os.getpid() != self._pid:
                 raise EngineError(0, "the engine is closed, or was carried over a fork, which chdb does not survive")
             if self._path is not None:
-                self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                try:
+                    self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                except OSError as error:
+                    raise _unusable(self._path, str(error)) from error
                 _refuse_second_owner(self._path)
             self._session = _connect(self._path)
             pinned = ", ".join(f"{name} = {_setting(value)}" for name, value in self._settings.items())
@@ -139,29 +145,46 @@ def engine_error(error: BaseException) -> EngineError:
 
 
 def _connect(path: Path | None) -> Any:
-    """Open the session and leave the process's signal handlers alone: chdb would take SIGSEGV, SIGABRT and others."""
     import chdb
     from chdb import session
 
     open_session: Any = session.Session
     native: Any = chdb._chdb  # noqa: SLF001  the only door to this switch
-    traced = faulthandler.is_enabled()
-    native.set_signal_handlers_enabled(0)
     try:
-        return open_session(None if path is None else str(path))
+        with _signal_handlers_kept():
+            native.set_signal_handlers_enabled(0)
+            return open_session(None if path is None else str(path))
     except Exception as error:  # noqa: BLE001  as above
         problem = engine_error(error)
         if "different path" in problem.message:  # a mistake of the caller, not of the folder
             raise problem from None
-        raise StateDamaged(
-            f"the embedded ClickHouse does not open: {problem.message}",
-            where=str(path or "in memory"),
-            did="nothing was read or written",
-            do="check the folder's rights and the free space; restore it from a backup if it is damaged",
-        ) from None
+        raise _unusable(path, problem.message) from None
+
+
+def _unusable(path: Path | None, reason: str) -> StateDamaged:
+    return StateDamaged(
+        f"the embedded ClickHouse does not open: {reason}",
+        where=str(path or "in memory"),
+        did="nothing was read or written",
+        do="check the folder's rights and the free space; restore it from a backup if it is damaged",
+    )
+
+
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """Put back the handlers that chdb takes or resets (SIGSEGV, SIGABRT, SIGTSTP, ...): they may be faulthandler's or the
+    host program's. Below Python, because ``signal`` does not see handlers that C installed."""
+    libc = ctypes.CDLL(None)
+    kept = {}
+    for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+        action = ctypes.create_string_buffer(512)  # struct sigaction is 152 bytes here; its inside is not our affair
+        if libc.sigaction(int(number), None, action) == 0:
+            kept[int(number)] = action
+    try:
+        yield
     finally:
-        if traced:
-            faulthandler.enable()
+        for taken, action in kept.items():
+            libc.sigaction(taken, action, None)
 
 
 def _refuse_second_owner(path: Path) -> None:

@@ -1,0 +1,113 @@
+"""The embedded engine: exact values, codes, deadlines, threads, and what it must leave alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from nexus_engine.clickhouse.engine import Engine, EngineError
+from nexus_engine.errors import StateDamaged
+
+
+@pytest.fixture
+def engine(tmp_path):
+    opened = Engine(tmp_path / "clickhouse")
+    yield opened
+    opened.close()
+
+
+def test_integers_of_any_width_and_decimals_arrive_exactly(engine):
+    row = engine.rows("SELECT 18446744073709551615 AS a, toInt256('-123456789012345678901234567890') AS b, toDecimal128('12345678901234567.89', 2) AS c, nan AS d, timezone() AS tz")
+    assert row == [{"a": 2**64 - 1, "b": -123456789012345678901234567890, "c": "12345678901234567.89", "d": "nan", "tz": "UTC"}]
+    assert engine.arrow("SELECT number AS n FROM numbers(3)").to_pydict() == {"n": [0, 1, 2]}
+    assert engine.arrow("SELECT number AS n FROM numbers(0)").num_rows == 0
+
+
+@pytest.mark.parametrize("text", ["", "o'clock", "a\\b", "line\nfeed\ttab\r", "nul\0", "é🎉", "\\N", "{x:String}"])
+def test_parameters_arrive_as_they_are(engine, text):
+    assert engine.rows("SELECT {x:String} AS x, {n:UInt8} AS n", params={"x": text, "n": "7"}) == [{"x": text, "n": 7}]
+
+
+@pytest.mark.parametrize("sql, code", [("SELECT * FROM nope", 60), ("SELEC", 47), ("SELECT throwIf(1)", 395), ("SELECT 1 +", 62)])
+def test_errors_carry_clickhouse_codes(engine, sql, code):
+    with pytest.raises(EngineError) as error:
+        engine.query(sql)
+    assert error.value.code == code and not error.value.message.startswith("Code:")
+
+
+def test_a_query_has_a_deadline_and_a_memory_limit(engine):
+    for settings, code in (({"max_execution_time": 1}, 159), ({"max_memory_usage": 10_000_000}, 241)):
+        with pytest.raises(EngineError) as error:
+            engine.rows("SELECT count() FROM (SELECT number FROM numbers(1000000000000) GROUP BY number)", settings=settings)
+        assert error.value.code == code
+    with pytest.raises(ValueError, match="setting's name"):
+        engine.query("SELECT 1", settings={"x = 1, y": 1})
+    assert engine.rows("SELECT 1 AS x SETTINGS max_threads = 1", settings={"max_threads": 2}) == [{"x": 1}]
+
+
+def test_threads_share_the_session(engine):
+    engine.query("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
+    failed: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for n in range(first, first + 10):
+                engine.query(f"INSERT INTO t VALUES ({n})")
+                engine.rows("SELECT count() FROM t")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(10 * n,)) for n in range(4)]
+    [t.start() for t in threads], [t.join() for t in threads]
+    assert failed == [] and engine.rows("SELECT count() AS rows, uniqExact(n) AS different FROM t") == [{"rows": 40, "different": 40}]
+
+
+def test_tables_outlive_the_session_and_memory_does_not(tmp_path):
+    first = Engine(tmp_path / "c")
+    first.query("CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 1 AS n")
+    first.close(), first.close()
+    with pytest.raises(EngineError, match="closed"):
+        first.rows("SELECT 1")
+    again = Engine(tmp_path / "c")
+    assert again.rows("SELECT n FROM t") == [{"n": 1}]
+    again.close()
+    memory = Engine(None)
+    assert memory.rows("SELECT count() AS n FROM system.tables WHERE name = 't'") == [{"n": 0}]
+    memory.close()
+
+
+def test_a_second_process_is_refused_with_the_owners_pid(engine, tmp_path):
+    engine.query("SELECT 1")
+    code = f"from pathlib import Path\nfrom nexus_engine.clickhouse.engine import Engine\nfrom nexus_engine.errors import Locked\ntry: Engine(Path({str(tmp_path / 'clickhouse')!r})).query('SELECT 1')\nexcept Locked as e: print(e.pid)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (str(os.getpid()), "")
+
+
+def test_a_folder_that_is_not_clickhouses_is_named(tmp_path):
+    (tmp_path / "c").write_text("a file where a folder must be")
+    with pytest.raises(StateDamaged, match="does not open"):
+        Engine(tmp_path / "c").query("SELECT 1")
+
+
+def test_signals_and_the_working_directory_stay_ours(tmp_path):
+    """In a process of its own: the first open of a process is the one that takes handlers."""
+    code = """
+import faulthandler, os, signal, sys
+from pathlib import Path
+faulthandler.enable()
+signal.signal(signal.SIGTERM, lambda *_: None)
+caught = lambda: [line for line in open("/proc/self/status") if line.startswith("SigCgt")][0].split()[1]
+ours, where = int(caught(), 16) & 0xffffffff, os.getcwd()
+from nexus_engine.clickhouse.engine import Engine
+engine = Engine(Path(sys.argv[1]))
+engine.query("SELECT 1")
+assert int(caught(), 16) & 0xffffffff == ours, (caught(), hex(ours))
+assert faulthandler.is_enabled() and os.getcwd() == where
+engine.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
