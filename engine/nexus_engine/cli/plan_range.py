@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nexus_engine.cli.context import Context
+from nexus_engine.cli.plan_quota import quota_facts, quota_line
 
 if TYPE_CHECKING:
     from nexus_engine.compile.plan import Plan
@@ -27,6 +28,8 @@ def show_range(context: Context, plan: Plan, words: dict[str, Any]) -> None:
     out.line(f"  requests  at least {facts['requests']} (one per window; more where a window has more than one page)")
     if facts["least_s"] is not None:
         out.line(f"  time      at least {left(facts['least_s'])}, at the rate {facts['rate']}")
+    for fact in facts["quotas"]:
+        out.line(f"  quota     {quota_line(fact)}")
     for item in facts["partitions"][:SHOWN]:
         ends = " … ".join([*item["first"], *item["last"]])
         out.line(f"  {item['partition'] or '(one)'}: {item['left']} left{': ' + ends if ends else ''}")
@@ -65,6 +68,7 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
     return {
         "feed": plan.feed, "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "requests": left,
         "rate": rate, "least_s": _least_s(rate, left), "partitions": found,
+        "quotas": quota_facts(context, plan, left),
         "warnings": [] if asks_for_the_end(plan) else [
             "the request does not use `window.end`: each window is answered up to the present, whatever --to says"
         ],

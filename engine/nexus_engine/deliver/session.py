@@ -27,7 +27,7 @@ from nexus_engine.deliver.recovery import recover
 from nexus_engine.deliver.report import RunReport, error_report
 from nexus_engine.deliver.run import Limits, Line, moment_of, run_feed
 from nexus_engine.deliver.windows import Position, units
-from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine
+from nexus_engine.errors import BudgetSpent, ConfigError, NexusError, PositionConflict, StopEngine
 from nexus_engine.events import Event, Observers, RequestDone, RunFinished, RunStarted
 from nexus_engine.host.halt import Halt
 from nexus_engine.project.project import Project
@@ -35,6 +35,7 @@ from nexus_engine.state.positions import spaced
 from nexus_engine.state.records import Request
 from nexus_engine.state.store import Store
 
+SHOWN_LEFT = 10
 DEFAULT_CONCURRENCY = 4  # partitions of one feed read side by side, unless the feed or its API says otherwise
 
 
@@ -174,6 +175,8 @@ class Session:
                 redact=lambda text: self.reader.redactor.redact_bytes(text.encode()).decode(),
             )
             run_feed(line, report, halt)
+            if any(error.kind == BudgetSpent.__name__ for error in report.errors):
+                report.warnings.append(left_to_do(job.tickets))
         except StopEngine as error:
             self._finish(report, error, clock, requests)
             raise
@@ -264,6 +267,18 @@ def live(session: Session, plan: Plan, report: RunReport, halt: threading.Event)
         plan=plan, tickets=session.tickets(plan), due=lambda ticket: units(plan.cursor, ticket.safe, moment_of(report)),
         read=session.reader.units(plan, report, halt), threads=threads(plan), position_hash=plan.position_hash,
     )
+
+
+def left_to_do(tickets: list[Ticket]) -> str:
+    """The partitions that a run did not read to their end, and where each will go on."""
+    left = [ticket for ticket in tickets if not ticket.finished]
+    shown = []
+    for ticket in left[:SHOWN_LEFT]:
+        window = ticket.safe.window
+        where = f"in the window from {window.get('start')}" if window else f"behind {ticket.safe.cursor}" if ticket.safe.cursor else "from its start"
+        shown.append(f"{ticket.partition.key or 'the feed'} {where}")
+    more = f", and {len(left) - SHOWN_LEFT} more" if len(left) > SHOWN_LEFT else ""
+    return f"left to do: {len(left)} of {len(tickets)} partitions: {', '.join(shown)}{more}"
 
 
 def threads(plan: Plan) -> int:

@@ -173,7 +173,7 @@ def error_steps(error: msgspec.ValidationError) -> Path:
 
 def error_words(error: msgspec.ValidationError) -> str:
     """The message of a msgspec error without its path, and without what it quotes."""
-    text = str(error).rsplit(" - at `", 1)[0]
+    text = str(error).rsplit(" - at `", 1)[0].replace("`", "")
     if text.startswith(("Invalid", "Object contains unknown")):
         return "not one of the values that are known here"
-    return text[:1].lower() + text[1:].replace("`", "")
+    return text[:1].lower() + text[1:]
