@@ -193,7 +193,7 @@ if shutil.which("strace") and subprocess.run(["strace", "-o", "/dev/null", "true
             if "/nexus-crash-point/" in line:
                 since = line.split("/nexus-crash-point/")[1].split('"')[0]
             elif "access" not in line and (f"{home}/data/raw" in line or f"{home}/data/spool" in line):
-                durable.append((since, line.split(" ", 1)[1]))
+                durable.append((since, line.split(maxsplit=1)[1]))
         assert len(durable) > 30 and {since for since, _ in durable} <= set(crash.POINTS), durable[:3]
         # The scratch files are the exception: the start after a crash removes them, whichever of them there are.
         telling = [(since, line) for since, line in durable if not (line.startswith("unlink") and ("/raw/" in line or ".rows" in line))]
