@@ -23,6 +23,7 @@ from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Unit
 from nexus_engine.errors import ConfigError
 from nexus_engine.events import Observers
+from nexus_engine.host.body import Limits
 from nexus_engine.host.http import FeedHost, HttpHost
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.tokens import TokenFile
@@ -53,7 +54,7 @@ class Reader:
             redactor.add(secret.reveal(), secret.name)
         http = HttpHost(
             redactor, observers=observers, stamps=options.get("stamps"), base_urls=project.base_urls,
-            replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults,
+            replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults, limits=limits_of(project),
             auth={name: item.cls for name, item in registry.auth.items()}, tokens=TokenFile(project.data_dir / "tokens.json"),
         )
         if now is None:
@@ -136,6 +137,11 @@ def named_partition(key: str) -> Partition:
     """The partition of that key, also when the spec has it no more."""
     pairs = (part.partition("=") for part in key.split(";") if part)
     return Partition(key, {name: unquote(value) for name, _, value in pairs})
+
+
+def limits_of(project: Project) -> Limits:
+    words = project.limits
+    return Limits(int(words.max_body), int(words.max_decompressed), words.max_ratio, redirects=words.max_redirects)
 
 
 def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:

@@ -62,7 +62,7 @@ class Session:
         self.engine = engine
         self.reader = reader
         self.observers = observers
-        self.limits = Limits()
+        self.limits = Limits(batch_bytes=int(project.limits.batch_bytes))
         self._lock = lock
         self._sinks: dict[str, Sink] = {}
         self._tables: dict[str, threading.Lock] = {}

@@ -80,9 +80,9 @@ class _Inflate:
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._limits.max_decompressed:
-            raise LimitMet(f"the answer decompresses to more than {self._limits.max_decompressed:,} bytes", "max_body")
+            raise LimitMet(f"the answer decompresses to more than {self._limits.max_decompressed:,} bytes", "limits.max_decompressed")
         if self._size > _RATIO_FROM and self._size > self._sent * self._limits.ratio:
-            raise LimitMet(f"the answer decompresses to more than {self._limits.ratio} times its size", "limits.ratio")
+            raise LimitMet(f"the answer decompresses to more than {self._limits.ratio} times its size", "limits.max_ratio")
         self._out.append(piece)
 
     def finish(self) -> bytes:

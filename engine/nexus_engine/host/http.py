@@ -206,7 +206,7 @@ class FeedHttp:
         self._stop = stop
         self._auth = host.auth(api, policy.auth)
         limits = host.limits
-        if policy.max_body is not None:
+        if policy.max_body is not None and int(policy.max_body) != limits.max_body:  # the feed's or the API's own
             limits = replace(limits, max_body=int(policy.max_body), max_decompressed=2 * int(policy.max_body))
         hosts = frozenset(origin(text) if "://" in text else text.lower() for text in policy.hosts)
         timeout = float(policy.timeout) if policy.timeout is not None else Route().timeout_s

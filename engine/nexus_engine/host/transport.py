@@ -117,7 +117,7 @@ class Transport:
                 return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url)
             hop = self._redirected(hop, status, headers["location"], route)
             deadline.put_off(again())
-        raise self._stop(f"more than {route.limits.redirects} redirects", hop.url)
+        raise self._stop(f"more than {route.limits.redirects} redirects", hop.url, do="the limit is `limits.max_redirects`")
 
     def _first(self, request: HttpRequest, route: Route) -> _Hop:
         try:

@@ -45,8 +45,7 @@ class Limits(Block, frozen=True, kw_only=True):
     max_ratio: Annotated[int, Meta(ge=1, description="decompressed bytes per byte sent")] = 200
     max_pages: Annotated[int, Meta(ge=1, description="pages of one window")] = 10_000
     max_redirects: Annotated[int, Meta(ge=0, le=20, description="redirects of one request")] = 5
-    batch_rows: Annotated[int, Meta(ge=1, description="rows of one batch")] = 1_000_000
-    batch_bytes: Annotated[ByteSize, Meta(description="raw bytes of one batch")] = ByteSize("64MB")
+    batch_bytes: Annotated[ByteSize, Meta(description="raw bytes of one batch, before the page that fills it")] = ByteSize("48MiB")
 
 
 class Settings(Block, frozen=True, kw_only=True):
