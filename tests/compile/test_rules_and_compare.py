@@ -106,7 +106,7 @@ def test_latest_view_follows_the_order_of_batches(engine, feed) -> None:
 
 
 def test_plan_is_plain_data() -> None:
-    plan = plan_of({"k": "String", "v": "Nullable(Float64)"}, validate=[{"expect": "row_count", "min": "1"}], cursor={"field": "k", "lookback": "1mo"}, target={"key": ["k"]})
+    plan = plan_of({"k": "String", "v": "Nullable(Float64)"}, validate=[{"expect": "row_count", "min": "1"}], cursor={"field": "k"}, target={"key": ["k"]})
     text = msgspec.json.encode(plan, enc_hook=encode_text)
     assert msgspec.json.decode(text, type=Plan) == plan
 

@@ -6,7 +6,7 @@ import pytest
 
 from nexus_engine.compile.plan import CursorPlan
 from nexus_engine.contract.source import Window
-from nexus_engine.deliver.windows import Position, Unit, add_months, close, greatest, units
+from nexus_engine.deliver.windows import Position, Unit, add_months, asked, close, greatest, pieces, units
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -78,3 +78,67 @@ def test_months_end_on_their_last_day():
     assert add_months(datetime(2024, 1, 31), 1) == datetime(2024, 2, 29)
     assert add_months(datetime(2024, 12, 31), 2) == datetime(2025, 2, 28)
     assert add_months(datetime(2024, 1, 31), -1) == datetime(2023, 12, 31)
+
+
+NUMBER = CursorPlan(field="block", kind="number", initial="100", lookback_s=5)
+
+
+def test_a_number_looks_back_by_a_number_and_never_before_initial():
+    assert spans(NUMBER, Position()) == [("100", None, True)]
+    assert spans(NUMBER, Position(cursor="20000000000000000001")) == [("19999999999999999996", None, True)]
+    assert spans(NUMBER, Position(cursor="103")) == [("100", None, True)]
+    halves = CursorPlan(field="v", kind="number", lookback_s=0.5)
+    assert spans(halves, Position(cursor="10")) == [("9.5", None, True)]
+
+
+def test_numbers_in_steps_end_at_end_and_never_move_past_what_was_read():
+    rule = CursorPlan(field="block", kind="number", initial="100", step_s=100.0, end="350")
+    assert spans(rule, Position()) == [("100", "200", True), ("200", "300", True), ("300", "350", True)]
+    assert spans(rule, Position(cursor="250")) == [("250", "350", True)]
+    assert spans(rule, Position(cursor="350")) == []
+    assert close(rule, Position(cursor="150"), Unit(Window("200", "300"))) == Position(cursor="150")
+    assert [(u.window.start, u.window.end, u.final) for u in pieces(rule, "100", "250")] == [("100", "200", False), ("200", "250", False)]
+
+
+def test_windows_end_so_long_before_now():
+    rule = CursorPlan(field="date", kind="date", initial="2026-11-20", delay_s=2 * 86400)
+    assert spans(rule, Position()) == [("2026-11-20", "2026-11-21", True)]
+    rule = CursorPlan(field="t", kind="datetime", initial="2026-11-23T06:00:00Z", step_s=3600, delay_s=5400)
+    assert spans(rule, Position()) == [
+        ("2026-11-23T06:00:00Z", "2026-11-23T07:00:00Z", False),
+        ("2026-11-23T07:00:00Z", "2026-11-23T07:30:00Z", True),
+    ]
+    rule = CursorPlan(field="t", kind="datetime", initial="2026-11-23T08:30:00Z", step_s=3600, delay_s=5400)
+    assert spans(rule, Position()) == []
+
+
+def asked_for(rule, now=NOW):
+    return [(w.start, w.end) for w in (asked(rule, unit) for unit in units(rule, Position(), now))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "initial", "step", "end", "bounds", "windows"),
+    [
+        ("date", "2026-11-21", 86400, "", "[)", [("2026-11-21", "2026-11-22"), ("2026-11-22", "2026-11-23"), ("2026-11-23", "2026-11-23")]),
+        ("date", "2026-11-20", 172800, "", "[]", [("2026-11-20", "2026-11-21"), ("2026-11-22", "2026-11-23")]),
+        ("date", "2026-11-20", 172800, "", "()", [("2026-11-19", "2026-11-22"), ("2026-11-21", "2026-11-23")]),
+        ("datetime", "2026-11-23T07:00:00Z", 3600, "", "(]", [
+            ("2026-11-23T06:59:59Z", "2026-11-23T08:00:00Z"), ("2026-11-23T07:59:59Z", "2026-11-23T09:00:00Z")]),
+        ("number", "0", 10, "20", "[]", [("0", "9"), ("10", "20")]),
+        ("number", "0", 10, "20", "(]", [("-1", "9"), ("9", "20")]),
+        ("number", "0", 10, "20", "[)", [("0", "10"), ("10", "20")]),
+    ],
+)  # fmt: skip
+def test_bounds_are_asked_for_as_the_source_means_them(kind, initial, step, end, bounds, windows):
+    assert asked_for(CursorPlan(field="f", kind=kind, initial=initial, step_s=step, end=end, bounds=bounds)) == windows
+
+
+def test_months_with_an_end_that_is_included():
+    rule = CursorPlan(field="d", kind="date", initial="2026-10-05", step_months=1, bounds="[]")
+    assert asked_for(rule) == [("2026-10-01", "2026-10-31"), ("2026-11-01", "2026-11-30")]
+
+
+def test_without_a_step_the_window_is_asked_for_as_it_is():
+    rule = CursorPlan(field="d", kind="date", initial="2026-10-05", bounds="(]")
+    assert asked_for(rule) == [("2026-10-05", "2026-11-23")]
+    assert asked(None, Unit(Window())) == Window()

@@ -13,6 +13,7 @@ from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
+from nexus_engine.compile.cursors import misfits
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
 from nexus_engine.compile.plan import CursorKind, CursorPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
@@ -274,8 +275,11 @@ class _Compiler:
         if field is None:
             self.problem("cursor.field", "unknown-field", f"there is no field `{spec.field}`; there are {', '.join(self.fields)}")
             return None
+        kind = _cursor_kind(field.kind)
+        for key, message in misfits(spec, kind):
+            self.problem(f"cursor.{key}", "cursor", message)
         return CursorPlan(
-            field=spec.field, kind=_cursor_kind(field.kind), initial=spec.initial, end=spec.end,
+            field=spec.field, kind=kind, initial=spec.initial, end=spec.end, bounds=spec.bounds, delay_s=float(spec.delay or 0),
             lookback_s=0 if spec.lookback is None or spec.lookback.months else float(spec.lookback),
             lookback_months=spec.lookback.months if spec.lookback else 0,
             step_s=0 if spec.step is None or spec.step.months else float(spec.step),

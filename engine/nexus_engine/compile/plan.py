@@ -34,7 +34,7 @@ class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 class CursorPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How far a partition has come is the greatest value of ``field``. Lengths of time are seconds, or calendar months
-    when the spec's unit is `mo` or `y` (then the ``_s`` twin is 0)."""
+    when the spec's unit is `mo` or `y` (then the ``_s`` twin is 0). For a number cursor the ``_s`` ones are plain numbers."""
 
     field: str
     kind: CursorKind
@@ -43,7 +43,9 @@ class CursorPlan(msgspec.Struct, frozen=True, kw_only=True):
     lookback_months: int = 0
     step_s: float = 0
     step_months: int = 0
+    delay_s: float = 0
     end: str = ""
+    bounds: str = "[)"  # which bounds of a window the source includes
 
 
 class SchedulePlan(msgspec.Struct, frozen=True, kw_only=True):

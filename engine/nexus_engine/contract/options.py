@@ -60,6 +60,26 @@ class Duration(float):
         return self.text
 
 
+class Span(Duration):
+    """A distance of a cursor: a duration, or for a cursor that is a number a whole number (``counted``; its ``float``)."""
+
+    __slots__ = ("counted",)
+    counted: bool
+
+    def __new__(cls, text: str) -> Self:
+        plain = text.strip()
+        if not plain.isdigit():
+            try:
+                self = super().__new__(cls, text)
+            except ValueError:
+                raise ValueError("a duration like 30d or 1mo, or a whole number") from None
+            self.counted = False
+            return self
+        self = float.__new__(cls, plain)
+        self.months, self.text, self.counted = 0, plain, True
+        return self
+
+
 class ByteSize(int):
     """A size in bytes, written `200B`, `64kB`, `5MB`, `2GiB`."""
 
@@ -111,7 +131,7 @@ def decode_text(kind: type, value: Any) -> Any:
         ValueError: with what was expected ("a duration like 30s, ..."); never with the value.
         NotImplementedError: for a type this hook does not know.
     """
-    if kind in (Duration, ByteSize, Rate, Quota):
+    if kind in (Duration, Span, ByteSize, Rate, Quota):
         return value if isinstance(value, kind) else kind(str(value))
     raise NotImplementedError(f"no decoder for {kind!r}")
 

@@ -20,7 +20,7 @@ from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.source import Partition, Payload, ReadRequest
 from nexus_engine.deliver.fetch import Ticket
 from nexus_engine.deliver.report import RunReport
-from nexus_engine.deliver.windows import Unit
+from nexus_engine.deliver.windows import Unit, asked
 from nexus_engine.errors import ConfigError
 from nexus_engine.events import Observers
 from nexus_engine.host.body import Limits
@@ -102,9 +102,10 @@ class Reader:
         info = RunInfo(report.run_id, plan.feed, report.started_at)
 
         def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
+            window = asked(plan.cursor, unit)
             scope = {
                 **self.constants(), "each": dict(ticket.partition.values), "feed": {"name": plan.feed},
-                "window": {"start": unit.window.start, "end": unit.window.end},
+                "window": {"start": window.start, "end": window.end},
                 "run": {"started_at": report.started_at, "id": report.run_id},
             }
             options = self.options(plan.source.options, kind.options, scope, where)
@@ -114,7 +115,7 @@ class Reader:
                 plan.feed, run_id=report.run_id, api=plan.source.api, policy=options if isinstance(options, Policy) else None, stop=halt
             )
             request = ReadRequest(
-                options=options, partition=ticket.partition, window=unit.window, position=resume, records=plan.source.records,
+                options=options, partition=ticket.partition, window=window, position=resume, records=plan.source.records,
                 want=plan.source.want, run=info, host=FeedHost(http, self.format(plan, where), halt),
             )
             for payload in kind().read(request):

@@ -109,12 +109,31 @@ def start_of(rule: CursorPlan, position: Position) -> str | None:
     """Where the next window begins: the cursor less the lookback, never before ``initial``; None asks from the beginning."""
     if position.cursor is None:
         return rule.initial or None
-    if rule.kind not in ("date", "datetime") or not (rule.lookback_s or rule.lookback_months):
+    if rule.kind == "text" or not (rule.lookback_s or rule.lookback_months):
         return position.cursor
+    if rule.kind == "number":
+        lower = Decimal(position.cursor) - Decimal(str(rule.lookback_s))
+        return rule.initial if rule.initial and lower < Decimal(rule.initial) else _digits(lower)
     back = add_months(moment(position.cursor), -rule.lookback_months) - timedelta(seconds=rule.lookback_s)
     if rule.initial and back < moment(rule.initial):
         return rule.initial
     return text_in(rule.kind, back)
+
+
+def _digits(value: Decimal) -> str:
+    """A number as it is written: no exponent, no zeros behind the point."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _counted(rule: CursorPlan, start: str, end: str, *, final: bool) -> Iterator[Unit]:
+    """A range of numbers in windows of the rule's step. ``final``: whether there are values yet up to ``end`` is not known, so
+    that no window moves the cursor past what was read."""
+    at, limit, step = Decimal(start), Decimal(end), Decimal(str(rule.step_s))
+    while at < limit:
+        following = min(at + step, limit)
+        yield Unit(Window(_digits(at), _digits(following)), final=final)
+        at = following
 
 
 def _stepped(rule: CursorPlan, start: str, now: datetime) -> Iterator[Unit]:
@@ -135,6 +154,9 @@ def _stepped(rule: CursorPlan, start: str, now: datetime) -> Iterator[Unit]:
 
 def pieces(rule: CursorPlan, start: str, end: str) -> Iterator[Unit]:
     """A closed range in windows of the rule's step, the first and the last cut to it; one window without a step."""
+    if rule.kind == "number" and rule.step_s:
+        yield from _counted(rule, start, end, final=False)
+        return
     if not (rule.step_s or rule.step_months) or rule.kind not in ("date", "datetime"):
         yield Unit(Window(start, end), final=False)
         return
@@ -158,6 +180,7 @@ def units(rule: CursorPlan | None, position: Position, now: datetime) -> Iterato
         rule: None for a feed without a cursor: one open window, read whole each time.
         now: aware; the run's start.
     """
+    now -= timedelta(seconds=rule.delay_s if rule else 0)
     today = text_in(rule.kind, now) if rule and rule.kind in ("date", "datetime") else None
     if position.window is not None:
         window = Window(position.window.get("start"), position.window.get("end"))
@@ -173,8 +196,34 @@ def units(rule: CursorPlan | None, position: Position, now: datetime) -> Iterato
     if (rule.step_s or rule.step_months) and start is not None and today is not None:
         yield from _stepped(rule, start, now)
         return
+    if rule.kind == "number" and rule.step_s and start is not None and rule.end:
+        yield from _counted(rule, start, rule.end, final=True)
+        return
     end = rule.end or today
     yield Unit(Window(start, end))
+
+
+def asked(rule: CursorPlan | None, unit: Unit) -> Window:
+    """The window as the source is to be asked for it. A unit's window holds its start and not its end; where the source's bounds
+    are others, the one beside is asked for: a day, a second (only at the start: times between two seconds exist) or a number."""
+    window = unit.window
+    if rule is None or not (rule.step_s or rule.step_months) or rule.kind == "text":
+        return window
+    start, end = window.start, window.end
+    if rule.bounds[0] == "(" and start is not None:
+        start = _before(rule.kind, start)
+    cut = not unit.final or rule.step_months  # a window that ends in the present, or at `end`, ends where it says
+    if rule.kind == "number":
+        cut = end is not None and order("number", end) != order("number", rule.end)
+    if rule.bounds[1] == "]" and end is not None and cut and rule.kind != "datetime":
+        end = _before(rule.kind, end)
+    return Window(start, end)
+
+
+def _before(kind: str, text: str) -> str:
+    if kind == "number":
+        return _digits(Decimal(text) - 1)
+    return text_in(kind, moment(text) - (timedelta(days=1) if kind == "date" else timedelta(seconds=1)))
 
 
 def opened(position: Position, unit: Unit, resume: Any, seen: str | None) -> Position:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from nexus_engine.contract.options import Duration
+from nexus_engine.contract.options import Duration, Span
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.sink import Mode
 
@@ -53,9 +53,16 @@ class CursorSpec(Block, frozen=True, kw_only=True):
 
     field: Annotated[str, Meta(description="the field whose greatest value is the position")]
     initial: Annotated[str, Meta(description="where the first run starts, in the field's own type")] = ""
-    lookback: Annotated[Duration | None, Meta(description="how far before the position each run asks again")] = None
-    step: Annotated[Duration | None, Meta(description="length of one window; calendar units align to the calendar")] = None
+    lookback: Annotated[Span | None, Meta(description="how far before the position each run asks again; for a number, a number")] = None
+    step: Annotated[
+        Span | None, Meta(description="length of one window; calendar units align to the calendar; for a number, a number, and `end`")
+    ] = None
+    delay: Annotated[Duration | None, Meta(description="how long values take to be complete: windows end so long before now")] = None
     end: Annotated[str, Meta(description="the last value ever asked for")] = ""
+    bounds: Annotated[
+        Literal["[)", "[]", "(]", "()"],
+        Meta(description="with `step`: which bounds of a window the source's answer includes; windows then neither overlap nor leave a gap"),
+    ] = "[)"
 
 
 class FieldSpec(Block, frozen=True, kw_only=True):

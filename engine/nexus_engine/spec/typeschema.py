@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from nexus_engine.contract.options import ByteSize, Duration, Quota, Rate
+from nexus_engine.contract.options import ByteSize, Duration, Quota, Rate, Span
 from nexus_engine.spec.model import FieldSpec
 
 Schema = dict[str, Any]
@@ -26,6 +26,7 @@ SHORT_FORMS: Final[Mapping[type, str]] = {FieldSpec: "type"}
 
 _UNITS: Final[Mapping[type, tuple[str, str]]] = {
     Duration: (r"^\s*(\d+(\.\d+)?(ms|s|min|m|h|d|w)|\d+(mo|y))\s*$", "a duration like 30s, 15m, 2h, 30d, 1mo or 1y"),
+    Span: (r"^\s*(\d+(\.\d+)?(ms|s|min|m|h|d|w)|\d+(mo|y)|\d+)\s*$", "a duration like 30d or 1mo, or a whole number"),
     ByteSize: (r"^\s*\d+\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)\s*$", "a size like 64kB, 5MB or 2GiB"),
     Quota: (r"^\s*0*[1-9]\d*/(hour|day|month)\s*$", "a quota like 1000/day or 100000/month"),
     Rate: (r"^\s*0*[1-9]\d*/\d*(ms|s|min|m|h|d)\s*$", "a rate like 120/min, 10/s or 5/2s"),
@@ -113,7 +114,8 @@ def _scalar(info: inspect.Type, templates: bool) -> Schema:
     if isinstance(info, inspect.EnumType):
         return _choice([str(item.value) for item in info.cls], templates)
     if isinstance(info, inspect.CustomType) and info.cls in _UNITS:
-        return _patterned(["string"], *_UNITS[info.cls], templates)
+        types = ["string", "integer"] if info.cls is Span else ["string"]
+        return _patterned(types, *_UNITS[info.cls], templates)
     if isinstance(info, inspect.StrType):
         schema: Schema = {"type": list(SCALARS)}
         if info.pattern is not None:

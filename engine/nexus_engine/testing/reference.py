@@ -20,7 +20,7 @@ from nexus_engine.contract.options import encode_text
 from nexus_engine.contract.registry import KINDS, Registry, build_registry
 
 _BLOCK = re.compile(r"(<!-- generated: ([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
-_UNITS = {"Duration": "duration", "ByteSize": "size", "Rate": "rate", "Quota": "quota"}
+_UNITS = {"Duration": "duration", "Span": "duration or whole number", "ByteSize": "size", "Rate": "rate", "Quota": "quota"}
 
 Maker = Callable[[], str]
 
