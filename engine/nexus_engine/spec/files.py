@@ -43,7 +43,6 @@ class Limits(Block, frozen=True, kw_only=True):
     max_body: Annotated[ByteSize, Meta(description="bytes of one answer as sent")] = ByteSize("256MB")
     max_decompressed: Annotated[ByteSize, Meta(description="bytes of one answer after decompression")] = ByteSize("512MB")
     max_ratio: Annotated[int, Meta(ge=1, description="decompressed bytes per byte sent")] = 200
-    max_pages: Annotated[int, Meta(ge=1, description="pages of one window")] = 10_000
     max_redirects: Annotated[int, Meta(ge=0, le=20, description="redirects of one request")] = 5
     batch_bytes: Annotated[ByteSize, Meta(description="raw bytes of one batch, before the page that fills it")] = ByteSize("48MiB")
 
