@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from nexus_engine.compile.feeds import load_feeds  # noqa: E402
 from nexus_engine.contract.registry import build_registry  # noqa: E402
+from nexus_engine.deliver.run import Limits  # noqa: E402
 from nexus_engine.deliver.session import Session  # noqa: E402
 from nexus_engine.project.project import Project  # noqa: E402
 
@@ -51,13 +52,14 @@ class World:
     def feed(self, text):
         (self.root / "sources.d" / "prices.yaml").write_text(text.format(file=self.pages))
 
-    def run(self, query="SELECT * FROM m.prices ORDER BY ALL", **pages):
+    def run(self, query="SELECT * FROM m.prices ORDER BY ALL", limits=None, **pages):
         self.pages.write_text(json.dumps({f"symbol={key}": value for key, value in pages.items()}))
         registry = build_registry(["scripted_source"])
         project = Project.load(self.root, registry=registry)
         feeds = load_feeds(project, registry)
         assert not feeds.problems, feeds.problems
         with Session.open(project, registry) as session:
+            session.limits = limits or session.limits
             report = session.run(feeds.plans["prices"])
             self.positions = session.store.positions("prices")
             self.quarantine = session.store.quarantine("prices")
@@ -98,6 +100,22 @@ def test_bad_rows_go_to_quarantine_raw_and_good_ones_land(world):
         (2, "price", "2024-01-03"),
         (3, "qty", "2024-01-04"),
     ]
+
+
+def test_pages_mapped_ahead_of_a_refused_one_do_not_land(world):
+    good = [page((f"2024-01-{n:02}", "1", 1)) for n in range(2, 14)]
+    spoilt = [*good[:3], page(("2024-02-30", "1", 1)), *good[4:]]
+    report = world.run(limits=Limits(batch_pages=1), AAA=spoilt, BBB=good)
+    assert (report.status, report.read, report.landed, report.batches) == ("failed", 15, 15, 15)
+    assert [error.partition for error in report.errors] == ["symbol=AAA"]
+    assert world.positions["symbol=AAA"]["resume"] == {"page": 3}
+    assert [row["day"] for row in world.rows if row["symbol"] == "AAA"] == ["2024-01-02", "2024-01-03", "2024-01-04"]
+    assert world.positions["symbol=BBB"] == {"cursor": "2024-01-13"}
+    report = world.run(limits=Limits(batch_pages=5), AAA=spoilt, BBB=good)  # batches of good and bad pages, mapped as one
+    assert (report.status, report.read, report.new) == ("failed", 12, 0)
+    report = world.run(limits=Limits(batch_pages=2), AAA=good, BBB=good)
+    assert (report.status, report.new) == ("ok", 9)
+    assert len(world.rows) == 24
 
 
 def test_a_failed_partition_keeps_its_page_and_holds_back_no_other(world):

@@ -60,6 +60,7 @@ class Worked:
     failures: dict[int, Guilt]
     warnings: list[str]
     counts: dict[int, dict[str, int]]  # p -> new, revised, unchanged, superseded
+    mapped: Path
     rows: int  # to land
     spool: Path | None  # Arrow file with the rows, not yet durable
 
@@ -109,16 +110,16 @@ def work(stage: Stage, bench: Bench) -> Worked:
         stats = _stats(bench, mapped) if kept.has_lines else {}
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
     refusals = poison + _refusals(kept, stats, bench, mapped)
-    return Worked(kept, stats, refusals, failures, warnings, {}, 0, None)
+    return Worked(kept, stats, refusals, failures, warnings, {}, mapped, 0, None)
 
 
-def select(worked: Worked, bench: Bench, mapped: Path) -> None:
+def select(worked: Worked, bench: Bench) -> None:
     """Compare with what the table holds. Where every good row lands, the mapped file is the spool; else they are written into a
     file beside the stage. Call under the table's lock."""
     good = sum(stats.ok for stats in worked.stats.values()) if worked.stage.has_lines else 0
     if not good:
         return
-    query, engine = bench.plan.query, bench.engine
+    query, engine, mapped = bench.plan.query, bench.engine, worked.mapped
     worked.counts = {p: {"new": stats.ok} for p, stats in worked.stats.items()}
     if bench.plan.target.key:
         verdicts = bench.file(f"{worked.stage.path.stem}.verdicts.arrow")
@@ -229,12 +230,11 @@ def _cut(stage: Stage, failures: dict[int, Guilt], bench: Bench) -> Stage:
     for unit, guilt in failures.items():
         key = stage.units[unit].partition.key
         guilty[key] = min(guilt.p, guilty.get(key, guilt.p))
-    cut = Stage(bench.file(f"{stage.path.stem}.cut.jsonl"))
-    for staged in stage.payloads:
-        if staged.p < guilty.get(stage.units[staged.unit].partition.key, staged.p + 1):
-            cut.keep(stage, staged)
-    cut.close()
-    return cut
+
+    def before(staged: Staged) -> bool:
+        return staged.p < guilty.get(stage.units[staged.unit].partition.key, staged.p + 1)
+
+    return stage.where(before, bench.file(f"{stage.path.stem}.cut.jsonl"))
 
 
 def _judge_batch(

@@ -61,6 +61,7 @@ class Channel:
         self._items: deque[tuple[Arrival, int]] = deque()
         self._size = 0
         self._closed = False
+        self._nudged = False
         self._changed = threading.Condition()
 
     def put(self, item: Arrival, size: int = 0) -> None:
@@ -72,16 +73,23 @@ class Channel:
             self._changed.notify_all()
 
     def get(self, timeout_s: float | None) -> Arrival | None:
-        """The next arrival; None when none came in time."""
+        """The next arrival; None when none came in time, or the loop was nudged while there is none."""
         with self._changed:
             if not self._items:
-                self._changed.wait(timeout_s)
+                self._changed.wait_for(lambda: self._items or self._nudged, timeout_s)
             if not self._items:
+                self._nudged = False
                 return None
             item, size = self._items.popleft()
             self._size -= size
             self._changed.notify_all()
             return item
+
+    def nudge(self) -> None:
+        """Let the loop look up: something else than an arrival wants it."""
+        with self._changed:
+            self._nudged = True
+            self._changed.notify_all()
 
     def open_wide(self) -> None:
         """Let every waiting thread finish: the loop takes nothing more."""

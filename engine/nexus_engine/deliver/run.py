@@ -20,7 +20,8 @@ from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
-from nexus_engine.deliver.batch import Bench, PageStats, Worked, select, work
+from nexus_engine.deliver.ahead import Ahead
+from nexus_engine.deliver.batch import Bench, PageStats, Worked, select
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
 from nexus_engine.deliver.spool import commit
@@ -71,11 +72,17 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     """
     channel = Channel(line.limits.channel_bytes)
     fetchers, tickets = Fetchers(line.job, stopping=halt.is_set, channel=channel), line.job.tickets
-    stopped = False
+    stopped, ahead = False, Ahead(channel.nudge)
     fetchers.start()
     try:
         for stage in _stages(line, tickets, channel, report):
-            _deliver(line, stage, report)
+            if stage is not None:
+                crash.point("stage.closed")
+                ahead.begin(stage, _bench(line, report))
+            if len(ahead) > 1 or (ahead.ready and stage is None):
+                _deliver(line, ahead, report)
+        while ahead:
+            _deliver(line, ahead, report)
         stopped = halt.is_set()
     except StopEngine:
         raise
@@ -85,6 +92,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
         halt.set()
         fetchers.join()
     report.status = _verdict(report, tickets, stopped)
+        ahead.close()
 
 
 def moment_of(report: RunReport) -> datetime:
@@ -92,8 +100,8 @@ def moment_of(report: RunReport) -> datetime:
     return datetime.fromisoformat(report.started_at)
 
 
-def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunReport) -> Iterator[Stage]:
-    """Closed stages: full ones, ones that waited long enough, and the rest at the end."""
+def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunReport) -> Iterator[Stage | None]:
+    """Closed stages: full ones, ones that waited long enough, and the rest at the end. None when nothing arrives just now."""
     waiting = len(tickets)
     stage, since, number = _new_stage(line, report, 0), time.monotonic(), 0
     try:
@@ -106,14 +114,17 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
             lingered = bool(stage.payloads) and time.monotonic() - since >= line.limits.linger_s
             if full or lingered:
                 stage.close()
-                yield stage
                 number += 1
-                stage = _new_stage(line, report, number)
+                whole, stage = stage, _new_stage(line, report, number)
+                yield whole
+            elif arrival is None:
+                yield None
             if not stage.payloads:
                 since = time.monotonic()
         stage.close()
         if stage.payloads:
-            yield stage
+            rest, stage = stage, _new_stage(line, report, number + 1)
+            yield rest
     finally:
         stage.close()
         stage.path.unlink(missing_ok=True)
@@ -145,22 +156,24 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
     return 0
 
 
-def _deliver(line: Line, stage: Stage, report: RunReport) -> None:
-    """One batch, from its stage to its rows in the table."""
+def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
-    bench = Bench(line.plan, line.engine, line.sink, line.folder / "raw", values)
-    try:
-        crash.point("stage.closed")
-        worked = work(stage, bench)
+    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values)
+
+
+def _deliver(line: Line, ahead: Ahead, report: RunReport) -> None:
+    """The next batch, from its mapped rows to its rows in the table."""
+    with ahead.take() as (worked, bench):
         crash.point("query.mapped")
         with line.table:
+        if not worked.stage.payloads and not worked.failures:
+            return  # all of it came after a refused page
             _settle_table(line)
-            select(worked, bench, bench.folder / f"{stage.path.stem}.mapped.arrow")
+            select(worked, bench)
             crash.point("query.finished")
             _land(line, worked, report)
-    finally:
-        bench.clean()
-        stage.path.unlink(missing_ok=True)
+        for unit in worked.failures:
+            ahead.spoil(worked.stage.units[unit].ticket)
 
 
 def _settle_table(line: Line) -> None:

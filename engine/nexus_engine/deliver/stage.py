@@ -6,7 +6,7 @@ intent is recorded a crash fetches again from the old position.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -53,7 +53,8 @@ def body_bytes(body: bytes | list[dict[str, object]]) -> bytes:
         return _encode(body)
     if b"\n" in body or b"\r" in body:
         body = body.replace(b"\n", b" ").replace(b"\r", b" ")
-    return plain_keys(body) if b"\\u" in body else body
+    # one byte is looked for ten times faster than two
+    return plain_keys(body) if b"\\" in body and b"\\u" in body else body
 
 
 @dataclass
@@ -128,6 +129,15 @@ class Stage:
         if p < len(self.payloads) and self.payloads[p].p == p:
             return self.payloads[p]
         return next(staged for staged in self.payloads if staged.p == p)
+
+    def where(self, wanted: Callable[[Staged], bool], path: Path) -> Stage:
+        """A closed copy at ``path`` of some payloads, under the same numbers and units."""
+        kept = Stage(path, self.units, _keys=self._keys)
+        for staged in self.payloads:
+            if wanted(staged):
+                kept.keep(self, staged)
+        kept.close()
+        return kept
 
     def keep(self, other: Stage, staged: Staged, body: bytes | None = None) -> None:
         """Take over a payload of another stage under the same number, with another body when one is given."""
