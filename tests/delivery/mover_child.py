@@ -12,12 +12,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from nexus_engine.compile.feeds import load_feeds
 from nexus_engine.contract.registry import build_registry
 from nexus_engine.deliver.backfill import checked_range
+from nexus_engine.deliver.replay import Replay
 from nexus_engine.deliver.run import Limits
 from nexus_engine.deliver.session import Session
 from nexus_engine.project.project import Project
 
 MOVERS = {
     "live": lambda session, plan: None,
+    "replay": lambda session, plan: Replay().job,
     "backfill": lambda session, plan: checked_range(plan, "2024-01-01", "2024-01-09", [], session.reader.now()).job,
 }
 

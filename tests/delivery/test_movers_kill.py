@@ -23,14 +23,16 @@ source:
   each: {{symbol: [AAA, BBB]}}
   records: rows
 cursor: {{field: day, initial: 2024-01-09, step: 4d}}
-fields: {{symbol: {{from: each.symbol, type: String}}, day: Date, v: {type}}}
-target: {{table: m.days{key}}}
+fields: {{symbol: {{from: each.symbol, type: String}}, day: Date, v: UInt32}}
+validate: [{{expect: between, field: v, max: {most}}}]
+target: {{table: m.days}}
+max_refused: 1
 """
 
 
-def home(path, days, *, kind="UInt32", key=""):
+def home(path, days, *, most=9999):
     (path / "sources.d").mkdir(parents=True)
-    (path / "sources.d" / "days.yaml").write_text(FEED.format(home=path, type=kind, key=key))
+    (path / "sources.d" / "days.yaml").write_text(FEED.format(home=path, most=most))
     (path / "days.json").write_text(json.dumps({symbol: {f"2024-01-{day:02}": v for day, v in days.items()} for symbol in ("AAA", "BBB")}))
     return path
 
@@ -79,6 +81,32 @@ def test_backfill(tmp_path, capsys):
         assert truth["lineage"] == len(truth["rows"]) and not truth["staged"] and not truth["left"], truth
         assert truth["positions"] == {f"backfill 2024-01-01..2024-01-09|symbol={s}": {"cursor": "2024-01-09"} for s in ("AAA", "BBB")}
     assert any(truth["read"] < len(expected(days)) for truth in found), "a backfill that was cut off goes on, and does not start again"
+    assert {path.name.rpartition("-")[0] for path in killed} == set(POINTS)
+    with capsys.disabled():
+        print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")
+
+
+def test_quarantine_replay(tmp_path, capsys):
+    """Records refused by an old spec, into a table without a key; half of them pass the new one."""
+    days = {day: "x" if day % 3 == 0 else 1000 + day for day in range(9, 16)}
+    days[9] = 1
+    before = home(tmp_path / "before", days, most=255)
+    [truth] = truths("live", before)
+    assert (len(truth["rows"]), len(truth["refused"])) == (2, 12)
+
+    def mended(path):
+        shutil.copytree(before, path, symlinks=True)
+        (path / "sources.d" / "days.yaml").write_text(FEED.format(home=path, most=9999))
+        return path
+
+    killed = sweep(tmp_path, "replay", mended)
+    found = truths("replay", *killed)
+    good = {day: v for day, v in days.items() if v != "x"}
+    for truth in found:
+        assert truth["rows"] == expected(good), truth
+        assert truth["lineage"] == len(truth["rows"]) and not truth["staged"] and not truth["left"], truth
+        assert [reason for _, reason in truth["refused"]] == ['v: cast: "x" is no UInt32'] * 4, truth
+        assert set(truth["positions"]) == {"symbol=AAA", "symbol=BBB"}
     assert {path.name.rpartition("-")[0] for path in killed} == set(POINTS)
     with capsys.disabled():
         print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")

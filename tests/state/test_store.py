@@ -292,3 +292,35 @@ def test_a_second_writer_is_named_after_its_lock(tmp_path, store):
     other.execute("ROLLBACK")
     store.set_position("f", "", 1)
     other.close()
+
+
+def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
+    path = tmp_path / "state.db"
+    Store.open(path).close()
+    with sqlite3.connect(path) as db:  # as version 1 made it
+        for column in ("window_end", "envelope", "altered"):
+            db.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
+        db.execute("DROP TABLE stamp")
+        db.execute("INSERT INTO quarantine VALUES (1, 'f', 'r', 'b', 'p', NULL, 1, 0, 'u', '[\"v: null: no value\"]', '{}', 0, 'now')")
+        db.execute("UPDATE meta SET value = '1' WHERE name = 'schema'")
+    with pytest.raises(StateDamaged, match="version 1"):
+        Store.open(path, read_only=True)
+    store = Store.open(path)
+    [kept] = store.quarantine("f")
+    assert (kept.raw, kept.window_end, kept.envelope, kept.altered) == ("{}", None, "", False)
+    assert store.load("any") == []
+    store.close()
+    Store.open(path, read_only=True).close()
+
+
+def test_records_leave_the_quarantine_once(store):
+    store.stage(intent(store, rows=0, quarantined=[Quarantined(partition="p", record=n, raw="{}", reasons=("v: null: no value",)) for n in range(3)]))
+    first, second, third = sorted(q.id for q in store.quarantine("f"))
+    [group], unfit = store.replayable("f", beside=False)
+    assert (group.partition, group.records, group.last, unfit) == ("p", 3, third, {})
+    assert store.replayable("f", [second], beside=True)[0] == []
+    store.stage(intent(store, rows=0, released=(first,), refused_again={second: ("v: cast: no",)}))
+    assert {q.id: q.reasons for q in store.quarantine("f")} == {second: ("v: cast: no",), third: ("v: null: no value",)}
+    with pytest.raises(PositionConflict, match="not in quarantine any more"):
+        store.stage(intent(store, rows=0, advances={"p": (None, 1)}, released=(first, third)))
+    assert store.position("f", "p") is None and len(store.quarantine("f")) == 2

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Read the embedded tables with SQL."),
     "status": ("status", "Show each feed's state; fail when one is stale or failed."),
     "runs": ("runs", "Show the history of runs, or one run in full."),
-    "quarantine": ("quarantine", "Show refused records with their reasons."),
+    "quarantine": ("quarantine", "Show refused records with their reasons; replay them through a mended feed."),
     "state": ("state", "Show and change positions."),
     "ddl": ("ddl", "Write the tables' DDL, check it, or compare it to live tables."),
     "schema": ("schema", "Write JSON Schemas for editors."),

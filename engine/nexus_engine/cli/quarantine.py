@@ -1,4 +1,4 @@
-"""`nexus-engine quarantine list | show`."""
+"""`nexus-engine quarantine list | show | replay`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexus_engine.errors import NexusError
 
 @click.group("quarantine")
 def command() -> None:
-    """Show refused records with their reasons."""
+    """Show refused records with their reasons; replay them through a mended feed."""
 
 
 @command.command("list")
@@ -55,3 +55,25 @@ def show(context: Context, number: int) -> None:
     for reason in found.reasons:
         out.line(f"  {reason}")
     out.line(found.raw + (" … (cut)" if found.truncated else ""))
+
+
+@command.command("replay")
+@click.argument("feed")
+@click.option("--id", "ids", metavar="ID", type=int, multiple=True, help="Only this record; may be given more than once.")
+@verb
+def replay(context: Context, feed: str, ids: tuple[int, ...]) -> None:
+    """Send a feed's refused records through its present spec.
+
+    Those that pass land and leave the quarantine; the others stay, with their new reasons. Nothing is asked of the source.
+    """
+    from nexus_engine.cli.owning import ask
+    from nexus_engine.cli.progress import progress
+    from nexus_engine.cli.run import show as show_reports
+
+    context.plans([feed])
+    with progress(context.out) as observers:
+        reports = ask(context, "replay", {"feed": feed, "ids": list(ids)}, observers.emit)
+    if not context.out.as_json:
+        for report in reports:
+            context.out.note(f"{report['read'] - report['quarantined']} of {report['read']} records left the quarantine")
+    show_reports(context, reports)

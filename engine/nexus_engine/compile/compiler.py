@@ -302,7 +302,7 @@ class _Compiler:
         source = SourcePlan(
             plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=spec.source.each, format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
-            want=Want(records=self.records.path, leaves=leaves),
+            want=Want(records=self.records.path, leaves=leaves), beside=tuple(map(written, self.scope.structure.body_paths)),
         )  # fmt: skip
         schedule = spec.schedule
         return Plan(

@@ -29,6 +29,7 @@ class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
     compression: str = ""
     members: str = "*"  # of a zip
     records: Records = Records()
+    beside: tuple[str, ...] = ()  # paths of the body that fields read beside the record (`body.<path>`)
     want: Want = Want(records=".", leaves=())
 
 

@@ -83,6 +83,57 @@ def rebuild(body: bytes, kept: Sequence[bytes], records: Records, flat: bool, le
     return _replaced(body, parse_path(records.path), value)
 
 
+def envelope(body: bytes, paths: Sequence[str]) -> bytes:
+    """What stands at these paths of the body, in its place, without the rest: what fields may read beside a record."""
+    kept = b""
+    for text in paths:
+        try:
+            found = _at(body, parse_path(text))
+        except (LookupError, ValueError):
+            continue
+        kept = _placed(kept, parse_path(text), found or b"null")
+    return kept
+
+
+def compose(record: bytes, around: bytes, records: Records, flat: bool, leaves: Sequence[str] = ()) -> bytes:
+    """A body that holds one record, as :func:`records_of` gave it, in an :func:`envelope` (which may be empty).
+
+    Raises:
+        LookupError: the record was kept without a leaf that is wanted now, so that it would read as null; names it.
+        ValueError: the record is not of the stated shape.
+    """
+    if flat or records.zip:
+        values = _object(record)
+        lost = next((leaf for leaf in leaves if leaf.strip('"') not in values), None)
+        if lost is not None:
+            raise LookupError(lost)
+    if flat:
+        return b"[" + record + b"]"
+    path = parse_path(records.path)
+    if records.zip:
+        body = _placed(around, path, b"{}")
+        for leaf in leaves:
+            body = _placed(body, (*path, *parse_path(leaf)), b"[" + bytes(values[leaf.strip('"')]) + b"]")
+        return body
+    return _placed(around, path, record if records.by or records.one else b"[" + record + b"]")
+
+
+def _placed(body: bytes, path: Sequence[str | int], value: bytes) -> bytes:
+    """The body with ``value`` at ``path``. What is absent on the way is made."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    nothing = body.strip() in (b"", b"null")
+    if isinstance(step, int):
+        items = [] if nothing else _list(body)
+        items += [b"null"] * (step + 1 - len(items))
+        items[step] = _placed(items[step], rest, value)
+        return b"[" + b",".join(items) + b"]"
+    found = {} if nothing else {key: bytes(item) for key, item in _object(body).items()}
+    found[step] = _placed(found.get(step, b""), rest, value)
+    return b"{" + b",".join(_encode(key) + b":" + item for key, item in found.items()) + b"}"
+
+
 def _at(body: bytes, path: Sequence[str | int]) -> bytes | None:
     value = body
     for number, step in enumerate(path):

@@ -18,6 +18,7 @@ from typing import Any
 
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
+from nexus_engine.compile.raw import envelope
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import Ahead
@@ -29,7 +30,7 @@ from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
 from nexus_engine.errors import NexusError, StopEngine
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
-from nexus_engine.state.records import Intent, Quarantined, WindowCounts
+from nexus_engine.state.records import MAX_RAW_BYTES, Intent, Quarantined, WindowCounts
 from nexus_engine.state.store import Store
 
 
@@ -334,14 +335,20 @@ def _landed(report: RunReport, books: list[WindowBooks]) -> None:
 def _quarantined(line: Line, worked: Worked) -> tuple[Quarantined, ...]:
     """The refused records as they came, but for secrets that a source echoes."""
     found = []
+    beside: dict[int, str] = {}
     for refusal in worked.refusals:
         staged = worked.stage.at(refusal.p)
         unit = worked.stage.units[staged.unit]
+        if line.plan.source.beside and staged.p not in beside:
+            beside[staged.p] = envelope(worked.stage.body(staged), line.plan.source.beside).decode("utf-8", "replace")
+        raw, around = line.redact(refusal.raw), beside.get(staged.p, "")
+        shown = line.redact(around)
         found.append(
             Quarantined(
-                partition=unit.partition.key, record=refusal.record, raw=line.redact(refusal.raw),
-                reasons=tuple(map(line.redact, refusal.reasons)),
-                page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start,
+                partition=unit.partition.key, record=refusal.record, raw=raw, reasons=tuple(map(line.redact, refusal.reasons)),
+                page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start, window_end=unit.window.end,
+                envelope=shown if len(shown) <= MAX_RAW_BYTES else "",
+                altered=(raw, shown) != (refusal.raw, around) or "\ufffd" in raw + around,
             )
         )
     return tuple(found)

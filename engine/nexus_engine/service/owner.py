@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import nexus_engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.deliver.backfill import checked_range
+from nexus_engine.deliver.replay import Replay
 from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine, TableDiffers
 from nexus_engine.events import Event, FeedLoaded, Observers, RunFinished
@@ -146,6 +147,7 @@ class Owner:
         return {
             "query": self._query,
             "run": self._run,
+            "replay": self._replay,
             "ddl": self._ddl,
             "reload": self._reload,
             **state_verbs.verbs(store, self.plan, self._locked),
@@ -176,6 +178,14 @@ class Owner:
                 if report is not None:
                     reports.append(report.to_json())
         return reports
+
+    def _replay(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
+        """Quarantined records of one feed through its present spec."""
+        self.reload(settled=True)
+        plan = self.plan(args["feed"])
+        with told(self.session.observers, tell, [plan.feed]):
+            report = self.run_feed(plan.feed, "replay", Replay(tuple(args.get("ids") or ())).job)
+        return [report.to_json()] if report is not None else []
 
     def _reload(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
         return [event_to_json(event) for event in self.reload(settled=True)]

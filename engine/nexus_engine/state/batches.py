@@ -84,6 +84,9 @@ def add_quarantined(
                 "batch_id": batch_id,
                 "partition": record.partition,
                 "window_start": record.window_start,
+                "window_end": record.window_end,
+                "envelope": record.envelope,
+                "altered": int(record.altered),
                 "page": record.page,
                 "record": record.record,
                 "url": record.url,
@@ -104,7 +107,7 @@ def quarantined(connection: sa.Connection, feed: str | None, run_id: str | None,
         query = query.where(_q.c.feed == feed)
     if run_id is not None:
         query = query.where(_q.c.run_id == run_id)
-    return [_quarantined(row) for row in connection.execute(query).mappings()]
+    return [as_quarantined(row) for row in connection.execute(query).mappings()]
 
 
 def quarantined_counts(connection: sa.Connection) -> dict[str, int]:
@@ -115,12 +118,12 @@ def quarantined_counts(connection: sa.Connection) -> dict[str, int]:
 
 def quarantined_one(connection: sa.Connection, number: int) -> Quarantined | None:
     row = connection.execute(sa.select(_q).where(_q.c.id == number)).mappings().first()
-    return None if row is None else _quarantined(row)
+    return None if row is None else as_quarantined(row)
 
 
-def _quarantined(row: sa.RowMapping) -> Quarantined:
+def as_quarantined(row: sa.RowMapping) -> Quarantined:
     reasons = msgspec.json.decode(row["reasons"], type=tuple[str, ...])
-    return Quarantined(**{**row, "reasons": reasons, "truncated": bool(row["truncated"])})
+    return Quarantined(**{**row, "reasons": reasons, "truncated": bool(row["truncated"]), "altered": bool(row["altered"])})
 
 
 def _batch(row: Any) -> Batch:

@@ -95,7 +95,30 @@ class Database:
                 did="nothing was changed",
                 do="use the newer engine that wrote it",
             )
+        if version < tables.SCHEMA and self.read_only:
+            raise StateDamaged(
+                f"the state file has version {version}, this engine writes {tables.SCHEMA}", where=str(self.path), did="nothing was changed",
+                do="let the engine bring it up to date first: any nexus-engine run or query does",
+            )
+        if version < tables.SCHEMA:
+            self._upgrade()
         return None
+
+    def _upgrade(self) -> None:
+        """Add what an older file lacks: tables, and columns with a default. Nothing else changes between versions."""
+        with self.write() as connection:
+            inspector = sa.inspect(connection)
+            known = set(inspector.get_table_names())
+            for table in tables.metadata.sorted_tables:
+                if table.name not in known:
+                    table.create(connection)
+                    continue
+                present = {str(column["name"]) for column in inspector.get_columns(table.name)}
+                for column in table.columns:
+                    if column.name not in present:
+                        ddl = sa.schema.CreateColumn(column).compile(connection)
+                        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {ddl}")
+            connection.execute(tables.meta.update().where(tables.meta.c.name == "schema").values(value=str(tables.SCHEMA)))
 
     def _on_connect(self, connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # BEGIN is ours: see _on_begin

@@ -14,7 +14,8 @@ MAX_RAW_BYTES = 64_000  # of one quarantined record; longer ones are cut and say
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """One refused record, as it came. ``record`` is its index in the page, from 0; ``raw`` its own text; ``reasons`` are
     ``<field>: <code>: <text>``. ``url`` is redacted. ``id``, ``feed``, ``run_id``, ``batch_id`` and ``at`` are filled in by
-    the store."""
+    the store. ``envelope`` is JSON: what fields read beside the record. ``altered``: ``raw`` is not the record's exact text (a
+    secret was masked, or bytes were no text)."""
 
     partition: str
     record: int
@@ -23,12 +24,25 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     page: int = 1
     url: str = ""
     window_start: str | None = None
+    window_end: str | None = None
+    envelope: str = ""
     truncated: bool = False
+    altered: bool = False
     id: int = 0
     feed: str = ""
     run_id: str = ""
     batch_id: str = ""
     at: str = ""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Records in quarantine that came from one window of one partition; ``last`` is the newest one's id."""
+
+    partition: str
+    window_start: str | None
+    window_end: str | None
+    records: int
+    last: int
 
 
 class WindowCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +61,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     ``advances``: ``{partition: (from, to)}``; ``from`` is what this run started from (None: no position), and must still be
     stored; ``to`` None removes the position. ``batch`` is None when no row is to be landed. ``id`` is the batch's id, also
-    of an intent without rows. ``books`` count the batch's rows as ``in_flight``.
+    of an intent without rows. ``books`` count the batch's rows as ``in_flight``. ``released`` are records that leave the
+    quarantine, ``refused_again`` those that stay, with their new reasons.
     """
 
     id: str
@@ -57,6 +72,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batch | None = None
     quarantined: tuple[Quarantined, ...] = ()
     books: tuple[WindowCounts, ...] = ()
+    released: tuple[int, ...] = ()
+    refused_again: dict[int, tuple[str, ...]] = {}
     position_hash: str = ""
     target: str = ""
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from nexus_engine.contract.sink import Batch
-from nexus_engine.state import batches, history, ids, positions, tables
+from nexus_engine.state import batches, history, ids, positions, replay, tables
 from nexus_engine.state.database import Database
-from nexus_engine.state.records import Intent, Quarantined, Request, Run, WindowCounts
+from nexus_engine.state.records import Intent, Quarantined, Request, Run, Waiting, WindowCounts
 
 
 class Store:
@@ -68,6 +68,7 @@ class Store:
                 batches.stage(connection, intent.batch, intent.books, now)
             names = {"feed": intent.feed, "run_id": intent.run_id, "batch_id": intent.id}
             batches.add_quarantined(connection, intent.quarantined, **names, now=now)
+            replay.release(connection, intent.feed, intent.released, intent.refused_again)
             history.add_books(connection, intent.run_id, intent.books)
             with self._ids:
                 _set_meta(connection, "last_seq", str(self._seq))
@@ -202,6 +203,18 @@ class Store:
     def quarantined_one(self, number: int) -> Quarantined | None:
         with self._db.read() as connection:
             return batches.quarantined_one(connection, number)
+
+    def replayable(self, feed: str, ids: Sequence[int] = (), *, beside: bool) -> tuple[list[Waiting], dict[str, int]]:
+        """What can go through the feed's spec again, by window, and how many cannot, by why. ``ids``: only these records;
+        ``beside``: the spec reads what stood beside a record."""
+        with self._db.read() as connection:
+            found = replay.groups(connection, feed, ids, beside=beside)
+            return found, replay.unfit(connection, feed, ids, beside=beside)
+
+    def waiting(self, feed: str, group: Waiting, after: int, ids: Sequence[int] = (), *, beside: bool, limit: int = 200) -> list[Quarantined]:
+        """The records of a window that come after this id, the oldest first."""
+        with self._db.read() as connection:
+            return replay.waiting(connection, feed, ids, group, after, limit, beside=beside)
 
     # ---- schedule and rate budgets
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no window_end, envelope and altered in quarantine
 
 metadata = MetaData()
 
@@ -70,6 +70,9 @@ quarantine = Table(
     Column("reasons", Text, nullable=False),
     Column("raw", Text, nullable=False),
     Column("truncated", Integer, nullable=False),
+    Column("window_end", String),
+    Column("envelope", Text, nullable=False, server_default=""),
+    Column("altered", Integer, nullable=False, server_default="0"),
     Column("at", String, nullable=False),
     Index("quarantine_by_feed", "feed", "id"),
 )
