@@ -36,7 +36,8 @@ LIGHT = [
     ("schema", "--check"), ("ddl",),
 ]
 WITH_ENGINE = [
-    ("doctor", "--offline"), ("query", "select 1 as one"), ("ddl", "--diff"), ("state", "adopt", "debt_to_penny"),
+    ("doctor", "--offline"), ("query", "select 1 as one"), ("trace", "macro.debt_to_penny", "--where", "1"),
+    ("ddl", "--diff"), ("state", "adopt", "debt_to_penny"),
     ("preview", "debt_to_penny", "--replay", "sources.d/recordings/debt_to_penny"),
 ]
 

@@ -92,8 +92,8 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     finally:
         halt.set()
         fetchers.join()
-    report.status = _verdict(report, tickets, stopped)
         ahead.close()
+    report.status = _verdict(report, tickets, stopped)
 
 
 def moment_of(report: RunReport) -> datetime:
@@ -166,9 +166,9 @@ def _deliver(line: Line, ahead: Ahead, report: RunReport) -> None:
     """The next batch, from its mapped rows to its rows in the table."""
     with ahead.take() as (worked, bench):
         crash.point("query.mapped")
-        with line.table:
         if not worked.stage.payloads and not worked.failures:
             return  # all of it came after a refused page
+        with line.table:
             _settle_table(line)
             select(worked, bench)
             crash.point("query.finished")

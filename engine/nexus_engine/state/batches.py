@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from nexus_engine.contract.sink import Batch, Target
 from nexus_engine.state import tables
-from nexus_engine.state.records import MAX_RAW_BYTES, Quarantined, WindowCounts
+from nexus_engine.state.records import MAX_RAW_BYTES, Origin, Quarantined, WindowCounts
 
 _b = tables.batch
 _q = tables.quarantine
@@ -69,6 +69,16 @@ def _landed(window: WindowCounts, rejected: int) -> WindowCounts:
     flying = window.counts["in_flight"]
     counts = {"in_flight": -flying, "landed": flying - rejected, "quarantined": rejected}
     return msgspec.structs.replace(window, counts=counts)
+
+
+def origin(connection: sa.Connection, batch_id: str) -> Origin | None:
+    row = connection.execute(sa.select(_b).where(_b.c.id == batch_id)).first()
+    if row is None:
+        return None
+    return Origin(
+        id=row.id, seq=row.seq, feed=row.feed, run_id=row.run_id, table=row.table_name, rows=row.rows, staged_at=row.staged_at,
+        done_at=row.done_at, advances=msgspec.json.decode(row.advances), windows=msgspec.json.decode(row.books, type=list[WindowCounts]),
+    )
 
 
 def add_quarantined(

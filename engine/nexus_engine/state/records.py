@@ -78,6 +78,22 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the rows of a batch came from. ``done_at`` None: they are not in their table yet; ``windows`` are those that gave it
+    rows, with the counts of this batch."""
+
+    id: str
+    seq: int
+    feed: str
+    run_id: str
+    table: str
+    rows: int
+    staged_at: str
+    done_at: str | None
+    advances: dict[str, tuple[Any, Any]]
+    windows: list[WindowCounts]
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP exchange of a run, redacted; ``status`` 0: no answer came."""
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from nexus_engine.contract.sink import Batch
 from nexus_engine.state import batches, history, ids, positions, replay, tables
 from nexus_engine.state.database import Database
-from nexus_engine.state.records import Intent, Quarantined, Request, Run, Waiting, WindowCounts
+from nexus_engine.state.records import Intent, Origin, Quarantined, Request, Run, Waiting, WindowCounts
 
 
 class Store:
@@ -90,6 +90,11 @@ class Store:
         """Batches that are ours and not known to have landed, in sequence; ``table`` is `database.table`."""
         with self._db.read() as connection:
             return batches.staged(connection, table)
+
+    def batch(self, batch_id: str) -> Origin | None:
+        """Where the rows of a batch came from; None when it is not in the history (any more)."""
+        with self._db.read() as connection:
+            return batches.origin(connection, batch_id)
 
     # ---- positions
 
