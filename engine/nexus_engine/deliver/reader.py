@@ -140,6 +140,11 @@ def named_partition(key: str) -> Partition:
     return Partition(key, {name: unquote(value) for name, _, value in pairs})
 
 
+def limits_of(project: Project) -> Limits:
+    words = project.limits
+    return Limits(int(words.max_body), int(words.max_decompressed), words.max_ratio, redirects=words.max_redirects)
+
+
 def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:
     """Every combination of the `each:` values, in order; one unnamed partition without any."""
     if not each:
