@@ -3,13 +3,15 @@ APIs send. The numbers are made up. Deterministic: a second run writes the same 
 
     python tests/tools/make_recordings.py [--check]
 
-``<feed>/round1`` is a first run, ``<feed>/round2`` the next one: the same rows, one value revised, one row new.
+``<feed>/round1`` is a first run. The first seven feeds, which the demo shows, have a ``<feed>/round2``, the next run: the
+same rows, one value revised, one row new.
 """
 
 from __future__ import annotations
 
 import gzip
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +21,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 
 import recorded_apis  # noqa: E402
+import recorded_markets  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2] / "sources.d" / "recordings"
 RECORDED_AT = {1: "2026-11-20T14:00:00Z", 2: "2026-11-23T14:00:00Z"}
@@ -41,28 +44,29 @@ def interaction(answer: recorded_apis.Answer) -> dict[str, Any]:
     body: str | bytes = answer.body
     headers = {name: [value] for name, value in answer.headers.items()}
     if answer.compressed:
-        body = gzip.compress(answer.body.encode(), 9, mtime=0)
+        body = gzip.compress(answer.body.encode(answer.charset), 9, mtime=0)
         headers["Content-Encoding"] = ["gzip"]
     query = urlencode(answer.params, safe=":/")
     return {
         "request": {"method": "GET", "uri": f"{answer.url}?{query}" if query else answer.url, "body": None, "headers": {}},
-        "response": {"status": {"code": 200, "message": "OK"}, "headers": headers, "body": {"string": body}},
+        "response": {"status": {"code": answer.status, "message": HTTPStatus(answer.status).phrase}, "headers": headers, "body": {"string": body}},
     }
 
 
 def cassettes() -> dict[Path, str]:
     """Every cassette: path under the recordings folder -> text."""
+    rounds = [(feed, number, answers(number)) for feed, answers in recorded_apis.FEEDS.items() for number in RECORDED_AT]
+    rounds += [(feed, 1, answers()) for feed, answers in recorded_markets.FEEDS.items()]
     found: dict[Path, str] = {}
-    for feed, answers_of in recorded_apis.FEEDS.items():
-        for number, recorded_at in RECORDED_AT.items():
-            for part, answers in answers_of(number).items():
-                data = {
-                    "version": 1,
-                    "metadata": {"recorded_at": recorded_at, "feed": feed},
-                    "interactions": [interaction(answer) for answer in answers],
-                }
-                text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10**9, allow_unicode=True)
-                found[Path(feed) / f"round{number}" / f"{part}.yaml"] = text
+    for feed, number, parts in rounds:
+        for part, answers in parts.items():
+            data = {
+                "version": 1,
+                "metadata": {"recorded_at": RECORDED_AT[number], "feed": feed},
+                "interactions": [interaction(answer) for answer in answers],
+            }
+            text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10**9, allow_unicode=True)
+            found[Path(feed) / f"round{number}" / f"{part}.yaml"] = text
     return found
 
 

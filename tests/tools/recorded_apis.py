@@ -25,6 +25,8 @@ class Answer:
     body: str
     headers: dict[str, str] = field(default_factory=lambda: dict(JSON_HEADERS))
     compressed: bool = False
+    status: int = 200
+    charset: str = "utf-8"  # of a compressed body
 
 
 def compact(value: Any) -> str:
