@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
+from nexus_engine.contract.format import Piece
 from nexus_engine.contract.records import Want
 
 
@@ -51,6 +52,17 @@ class HttpResponse:
     elapsed_s: float
     whole: bool = True  # False: the server closed the connection to end the body, so a cut shows only in the body itself
     location: str = ""  # the real URL that answered: the base for relative next-links; never print it
+    file: BinaryIO | None = None  # of an answer that was asked for as a stream: the whole body; ``body`` is its beginning
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        if self.file is None:
+            return len(self.body)
+        at = self.file.tell()
+        size = self.file.seek(0, 2)
+        self.file.seek(at)
+        return size
 
 
 Check = Callable[[HttpResponse], None]
@@ -102,11 +114,22 @@ class Http(Protocol):
         ...
 
 
+class SourceHttp(Http, Protocol):
+    """What sources have beside :class:`Http`."""
+
+    def stream(
+        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None
+    ) -> HttpResponse:
+        """As :meth:`send`, for a body of any size: the answer's ``file`` holds it, out of memory. It is whole, as every answer:
+        nothing of a body is read before all of it came within its limits and deadline."""
+        ...
+
+
 class Host(Protocol):
     """Given to ``Source.read`` for the length of one unit of work."""
 
     @property
-    def http(self) -> Http: ...
+    def http(self) -> SourceHttp: ...
 
     @property
     def flat(self) -> bool:
@@ -120,6 +143,16 @@ class Host(Protocol):
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
         """The feed's format applied to one body: JSON texts, each to be staged as one line. JSON itself: the body."""
+        ...
+
+    @property
+    def streams(self) -> bool:
+        """True when the feed's format reads a body of any size: :meth:`stream` may be used."""
+        ...
+
+    def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
+        """The feed's format applied to an answer of :meth:`SourceHttp.stream`: lists of records of about a megabyte each, always the
+        same for the same body."""
         ...
 
     def stopping(self) -> bool:

@@ -54,7 +54,7 @@ class Reader:
             redactor.add(secret.reveal(), secret.name)
         http = HttpHost(
             redactor, observers=observers, stamps=options.get("stamps"), base_urls=project.base_urls,
-            replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults, limits=limits_of(project),
+            replay=replay.base_url if replay else "", record=recorder, defaults=project.defaults, limits=limits_of(project), folder=project.data_dir / "raw",
             auth={name: item.cls for name, item in registry.auth.items()}, tokens=TokenFile(project.data_dir / "tokens.json"),
         )
         if now is None:

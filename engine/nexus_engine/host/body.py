@@ -7,10 +7,11 @@ stream and the announced length are checked, and a body that is not whole is an 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
+HEAD: Final = 1 << 16  # of a body in a file, what is looked at as a whole
 _STEP: Final = 1 << 20
 _RATIO_FROM: Final = 16 << 20  # small bodies may repeat themselves; above this the ratio counts
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -42,13 +43,13 @@ class Limits:
 class _Inflate:
     """A gzip or deflate stream, read in steps so that a bomb is noticed before it is in memory."""
 
-    def __init__(self, coding: str, limits: Limits) -> None:
+    def __init__(self, coding: str, limits: Limits, keep: Callable[[bytes], object]) -> None:
         self._coding = coding
         self._limits = limits
         self._stream = zlib.decompressobj(_GZIP if coding == "gzip" else zlib.MAX_WBITS)
         self._started = False
         self._sent = 0
-        self._out: list[bytes] = []
+        self._out = keep
         self._size = 0
 
     def add(self, data: bytes) -> None:
@@ -83,14 +84,13 @@ class _Inflate:
             raise LimitMet(f"the answer decompresses to more than {self._limits.max_decompressed:,} bytes", "limits.max_decompressed")
         if self._size > _RATIO_FROM and self._size > self._sent * self._limits.ratio:
             raise LimitMet(f"the answer decompresses to more than {self._limits.ratio} times its size", "limits.max_ratio")
-        self._out.append(piece)
+        self._out(piece)
 
-    def finish(self) -> bytes:
+    def finish(self) -> None:
         if self._sent:
             self._keep(self._stream.flush())
             if not self._stream.eof:
                 raise BodyCut(f"the {self._coding} body ends before its end mark: it was cut")
-        return b"".join(self._out)
 
 
 def coding_of(header: str) -> str:
@@ -109,8 +109,8 @@ def coding_of(header: str) -> str:
     raise LimitMet(f"the answer's Content-Encoding is {coding[:40]!r}; gzip and deflate were offered", "headers.Accept-Encoding")
 
 
-def read_body(pieces: Iterable[bytes], length: int | None, coding: str, limits: Limits) -> bytes:
-    """The whole body, decompressed.
+def read_body(pieces: Iterable[bytes], length: int | None, coding: str, limits: Limits, file: BinaryIO | None = None) -> bytes:
+    """The whole body, decompressed; with ``file``: its beginning, and all of it in there.
 
     Args:
         pieces: the body as sent; reading on is refused at the first limit.
@@ -122,17 +122,25 @@ def read_body(pieces: Iterable[bytes], length: int | None, coding: str, limits: 
     """
     if length is not None and length > limits.max_body:
         raise LimitMet(f"the answer's body has {length:,} bytes; {limits.max_body:,} are allowed", "max_body")
-    stream = _Inflate(coding, limits) if coding else None
     parts: list[bytes] = []
+    keep = parts.append if file is None else file.write
+    stream = _Inflate(coding, limits, keep) if coding else None
     came = 0
     for piece in pieces:
         came += len(piece)
         if came > limits.max_body:
             raise LimitMet(f"the answer's body has more than {limits.max_body:,} bytes", "max_body")
         if stream is None:
-            parts.append(piece)
+            keep(piece)
         else:
             stream.add(piece)
     if length is not None and came != length:
         raise BodyCut(f"{came:,} of {length:,} bytes came")
-    return stream.finish() if stream is not None else b"".join(parts)
+    if stream is not None:
+        stream.finish()
+    if file is None:
+        return b"".join(parts)
+    file.seek(0)
+    start = file.read(HEAD)
+    file.seek(0)
+    return start

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
 from nexus_engine.contract.auth import Auth
-from nexus_engine.contract.format import Format
-from nexus_engine.contract.host import Check, Http, HttpRequest, HttpResponse, MapCheck, Undecided
+from nexus_engine.contract.format import Format, Piece, Streaming
+from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapCheck, SourceHttp, Undecided
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.records import Want
 from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
@@ -45,6 +46,7 @@ from nexus_engine.host.urls import BaseUrls, origin, with_params
 from nexus_engine.spec.convert import convert
 
 CONCURRENCY: Final = 8
+_PIECE: Final = 1 << 20  # bytes of a body that is read in pieces
 UNMATCHED_HEADER: Final = "x-nexus-replay"
 _KEPT: Final = "the feed stopped with its position kept"
 
@@ -60,6 +62,7 @@ class HttpHost:
         record: folder for cassettes.
         auth: auth plugins by name.
         defaults: the project's policy, for what a feed and its API leave open.
+        folder: for bodies that are not kept in memory; the system's unless given.
         tokens: keeps refresh tokens over restarts; in memory unless given.
     """
 
@@ -67,7 +70,7 @@ class HttpHost:
         self, redactor: Redactor, *, observers: Observers | None = None, stamps: StampStore | None = None,
         base_urls: Mapping[str, str] | None = None, replay: str = "", record: Path | None = None,
         auth: Mapping[str, type] | None = None, defaults: Policy | None = None, limits: Limits | None = None,
-        clock: Clock | None = None, tokens: TokenFile | None = None,
+        clock: Clock | None = None, tokens: TokenFile | None = None, folder: Path | None = None,
     ) -> None:
         self.redactor = redactor
         self.observers = observers or Observers()
@@ -76,6 +79,7 @@ class HttpHost:
         self.limits = limits or Limits()
         self.tokens = tokens or TokenFile()
         self._stamps = stamps
+        self._folder = folder
         self._auth_kinds = auth or {}
         self._auths: dict[bytes, Auth] = {}
         self._budgets: dict[str, Budget] = {}
@@ -93,6 +97,10 @@ class HttpHost:
     ) -> FeedHttp:
         """HTTP under the policy of one feed. ``stop`` ends waits at once and requests in flight soon."""
         return FeedHttp(self, self._transport, feed, run_id, api, _merged(policy or Policy(), self.defaults), stop or threading.Event())
+
+    def file(self) -> BinaryIO:
+        """A file for a body, gone when it is closed or the process ends."""
+        return cast("BinaryIO", TemporaryFile(dir=self._folder if self._folder is not None and self._folder.is_dir() else None))
 
     def close(self) -> None:
         self._transport.close()
@@ -230,6 +238,11 @@ class FeedHttp:
         ahead._route = replace(self._route, stop=halt)  # noqa: SLF001
         return in_order(send, requests, halt, threads=self._policy.concurrency or CONCURRENCY, name=f"http-{self._feed}")
 
+    def stream(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
+        large = copy(self)
+        large._route = replace(self._route, file=self._host.file)  # noqa: SLF001
+        return large.send(request, accept=accept, check=check)
+
     def redact(self, text: str) -> str:
         return self._host.redactor.redact(text)
 
@@ -306,7 +319,7 @@ class FeedHttp:
                 attempt.asked_s = allowance.refused_s()
             if response.status == 429 and attempt.asked_s is not None and not self._host.replaying:
                 budget.pause(min(attempt.asked_s, self._retry.max_wait_s))
-        self._done(request, response.url, response.status, len(response.body), started, attempt)
+        self._done(request, response.url, response.status, response.size, started, attempt)
         return response
 
     def _none_left(self, request: HttpRequest, error: NothingLeft | Spent) -> RetryLater | BudgetSpent:
@@ -416,14 +429,14 @@ def _checked(response: HttpResponse, accept: frozenset[int], check: Check | None
 class FeedHost:
     """:class:`nexus_engine.contract.host.Host`: what ``Source.read`` is given."""
 
-    def __init__(self, http: Http, format: Format, stop: threading.Event) -> None:
+    def __init__(self, http: SourceHttp, format: Format, stop: threading.Event) -> None:
         self._http = http
         self._format = format
         self._stop = stop
         self.logged: list[tuple[str, dict[str, Any]]] = []
 
     @property
-    def http(self) -> Http:
+    def http(self) -> SourceHttp:
         return self._http
 
     @property
@@ -436,6 +449,15 @@ class FeedHost:
 
     def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
         return self._format.pieces(body, content_type=content_type, want=want)
+
+    @property
+    def streams(self) -> bool:
+        return isinstance(self._format, Streaming)
+
+    def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
+        assert isinstance(self._format, Streaming)
+        assert response.file is not None
+        return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
 
     def stopping(self) -> bool:
         return self._stop.is_set()

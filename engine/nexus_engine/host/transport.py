@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from nexus_engine import __version__
@@ -46,6 +46,7 @@ class Route:
     timeout_s: float = 60.0  # of the whole request, redirects and body included
     hosts: frozenset[str] = frozenset()
     stop: threading.Event = field(default_factory=threading.Event)
+    file: Callable[[], BinaryIO] | None = None  # where the bodies of good answers go, when not into memory
 
 
 @dataclass
@@ -60,7 +61,7 @@ class _Hop:
     foreign: bool = False  # the URL came out of an answer and leads to another origin
 
 
-_Answer = tuple[int, dict[str, str], bytes, bool]  # status, headers, body, whole
+_Answer = tuple[int, dict[str, str], bytes, bool, BinaryIO | None]  # status, headers, body, whole, the body's file
 Exchange = Callable[[str, str, dict[str, str], bytes | None, int, dict[str, str], bytes], None]
 
 
@@ -111,10 +112,10 @@ class Transport:
         deadline = Deadline(route.timeout_s, route.stop)
         hop = self._first(request, route)
         for _ in range(route.limits.redirects + 1):
-            status, headers, body, whole = self._exchange(hop, request, route, deadline)
+            status, headers, body, whole, file = self._exchange(hop, request, route, deadline)
             if status not in _REDIRECTS or "location" not in headers:
                 shown = self._redactor.redact(hop.url)
-                return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url)
+                return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url, file)
             hop = self._redirected(hop, status, headers["location"], route)
             deadline.put_off(again())
         raise self._stop(f"more than {route.limits.redirects} redirects", hop.url, do="the limit is `limits.max_redirects`")
@@ -218,13 +219,17 @@ class Transport:
             self._private[hop.home] = is_private(told["peer"])
         headers, length = self._headers(response, route), told["length"]
         coding = coding_of(headers.get("content-encoding", ""))
-        body = b"" if hop.method == "HEAD" else read_body(response.iter_raw(), length, coding, route.limits)
+        file = route.file() if route.file is not None and response.status_code < 300 else None
+        body = b"" if hop.method == "HEAD" else read_body(response.iter_raw(), length, coding, route.limits, file)
         framed = length is not None or told["chunked"]
         if not (body or framed) and response.status_code < 300:
             raise BodyCut("the connection closed before the body")  # also when it closed inside the headers
         if self._exchanged is not None:
-            self._exchanged(hop.method, hop.url, hop.headers, hop.body, response.status_code, headers, body)
-        return response.status_code, headers, body, framed or "content-encoding" in headers  # gzip has an end mark
+            whole = body if file is None else file.read()
+            self._exchanged(hop.method, hop.url, hop.headers, hop.body, response.status_code, headers, whole)
+            if file is not None:
+                file.seek(0)
+        return response.status_code, headers, body, framed or "content-encoding" in headers, file  # gzip has an end mark
 
     def _home_is_private(self, home: str, deadline: Deadline) -> bool:
         """Whether the spec's own host is at a private address: then links of its answers may lead to such, too."""

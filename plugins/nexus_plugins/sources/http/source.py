@@ -9,7 +9,7 @@ With `concurrency` above 1, pages whose number is known are asked for ahead; eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from nexus_engine.contract.options import JSON
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
-from nexus_plugins.sources.http import rules
+from nexus_plugins.sources.http import rules, stream
 from nexus_plugins.sources.http.ahead import Ahead
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
 from nexus_plugins.sources.http.options import HttpOptions
@@ -72,6 +72,9 @@ class _Reading:
         self._fetched: Step | None = None
 
     def payloads(self) -> Iterator[Payload]:
+        if self._host.streams and self._options.paginate is None and self._options.page_size is None:
+            yield from self._streamed()
+            return
         try:
             step, before = self._start()
         except ValueError as error:
@@ -88,6 +91,28 @@ class _Reading:
                 step, before = following, page.found
         finally:
             self._ahead.close()
+
+    def _streamed(self) -> Iterator[Payload]:
+        """The one answer, in pieces."""
+        step = self._pager.first()
+        judged: list[Page] = []
+
+        def judge(response: HttpResponse) -> None:
+            judged[:] = [self._judge(step, response, self._judge_start)]
+
+        try:
+            asked = self._pager.request(step)
+        except ValueError as error:
+            raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
+        response = self._host.http.stream(asked, accept=self._accept, check=judge)
+        if response.file is None or not judged[0].found.count:
+            yield Payload(b"", {}, last=True, url=response.url)
+            return
+        try:
+            with response.file:
+                yield from stream.payloads(self._request, response)
+        except WrongShape as error:
+            raise self._wrong(str(error), step, response) from None
 
     def _start(self) -> tuple[Step, Found | None]:
         """Where to begin: at the window's start, or behind the position when its page is still as it was."""
@@ -144,7 +169,7 @@ class _Reading:
         self._fetched = step
         return step, self._page
 
-    def _judge(self, step: Step, response: HttpResponse) -> Page:
+    def _judge(self, step: Step, response: HttpResponse, read: Callable[[Step, HttpResponse, bytes], Page] | None = None) -> Page:
         """Raises:
         PageError: the answer is not the page the spec promised.
         RetryLater: it may be when asked again.
@@ -153,9 +178,9 @@ class _Reading:
         try:
             if not 200 <= response.status < 300:
                 return self._judge_status(step, response, body)
-            if not (response.whole or self._host.notices_cuts or body.endswith((b"\n", b"\r"))):
+            if not (response.whole or self._host.notices_cuts or _end(response) in (b"\n", b"\r")):
                 raise BadBody("the server closed the connection in the middle of a line", incomplete=True)
-            return self._judge_body(step, response, body)
+            return (read or self._judge_body)(step, response, body)
         except BadBody as error:
             if error.incomplete and step not in self._broke_off:
                 self._broke_off.add(step)
@@ -181,6 +206,14 @@ class _Reading:
             last = next((other.last for other in reversed(others) if other.last is not None), found.last)
             found = Found(found.count + sum(other.count for other in others), values, found.texts, last)
         return Page(pieces if found.count else (), found, response)
+
+    def _judge_start(self, step: Step, response: HttpResponse, body: bytes) -> Page:
+        """Of an answer that is read in pieces, what its beginning says. Without records when a rule says so."""
+        values = {} if self._host.flat or response.size > len(response.body) else self._envelope.peek(body)
+        page = self._obey(rules.Answer(response, values), step)
+        if page is None:
+            _refuse_html(body)
+        return page or Page((), Found(1, values), response)
 
     def _judge_status(self, step: Step, response: HttpResponse, body: bytes) -> Page:
         """An answer that is an error by its status.
@@ -215,9 +248,7 @@ class _Reading:
 
     def _pieces(self, response: HttpResponse, body: bytes) -> Iterator[bytes]:
         """The format's JSON texts. An error page in HTML is named for what it is, whatever the format."""
-        start = body[:200].lstrip().lower()
-        if start.startswith((b"<!doctype html", b"<html")):
-            raise WrongShape("HTML came where data was due")
+        _refuse_html(body)
         try:
             yield from self._host.pieces(body, content_type=response.headers.get("content-type", ""), want=self._request.want)
         except LookupError as error:
@@ -272,3 +303,18 @@ class _Reading:
             redact(what), url=response.url, page=step.page, body=redact(start), where=self._request.run.feed, did=_KEPT,
             do="compare the answer with the spec's `records`, `errors` and `paginate`",
         )
+
+
+def _end(response: HttpResponse) -> bytes:
+    """The last byte of the body."""
+    if response.file is None:
+        return response.body[-1:]
+    response.file.seek(max(0, response.size - 1))
+    last = response.file.read(1)
+    response.file.seek(0)
+    return last
+
+
+def _refuse_html(body: bytes) -> None:
+    if body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise WrongShape("HTML came where data was due")
