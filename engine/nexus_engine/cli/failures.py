@@ -34,6 +34,8 @@ def guarded(group: click.Command, args: list[str]) -> int:
     except NexusError as error:
         show(out, error)
         return int(getattr(error, "exit_code", FAILED))
+    except OSError as error:
+        return _refused(out, error)
     except Exception as error:  # noqa: BLE001  whatever is left is our bug
         return _bug(out, error)
     return result if isinstance(result, int) else OK
@@ -84,6 +86,17 @@ def _usage(out: Output, error: click.ClickException) -> int:
     else:
         error.show()
     return int(error.exit_code)
+
+
+def _refused(out: Output, error: OSError) -> int:
+    """The disk is full, or a folder cannot be used: no bug."""
+    from nexus_engine.deliver.refusals import refusal
+
+    known = refusal(error)
+    if known is None:
+        return _bug(out, error)
+    show(out, known)
+    return known.exit_code
 
 
 def _bug(out: Output, error: Exception) -> int:

@@ -41,12 +41,14 @@ def command(context: Context) -> None:
         {**feed_status(store, plan, now), "refused": refused.get(name, 0), "staged": staged.get(name, 0)}
         for name, plan in sorted(loaded.plans.items())
     ]
+    gone = {name: count for name, count in staged.items() if name not in loaded.plans}
     broken = sorted({problem.file for problem in loaded.invalid})
     pid = owner_pid(context.project.data_dir / "nexus.lock")
     rows += [_broken(Path(file).stem) for file in broken if Path(file).parent.name == "sources.d"]
     bad = [row["feed"] for row in rows if row["state"] in ("failed", "stale")]
     if context.out.as_json:
-        context.out.json({"owner": pid, "feeds": rows, "broken": broken, "exit_code": FAILED if bad or broken else 0})
+        code = FAILED if bad or broken else 0
+        context.out.json({"owner": pid, "feeds": rows, "broken": broken, "staged_without_file": gone, "exit_code": code})
     else:
         if rows:
             context.out.table([_short(row) for row in rows], COLUMNS)
@@ -55,6 +57,8 @@ def command(context: Context) -> None:
             for item in row["backfills"] or ():
                 done = f", {item['done']} of {item['begun']} partitions done" if item["begun"] > 1 else ""
                 context.out.note(f"backfill: {row['feed']} {item['range']} stands at {item['at']}{done}; the same command goes on")
+        for name, count in gone.items():
+            context.out.note(f"staged: {count} rows of {name}, which has no file here: the next start delivers them")
         for file in broken:
             context.out.note(f"broken: {file} (see nexus-engine validate-config)")
     if bad or broken:

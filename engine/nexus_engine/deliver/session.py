@@ -24,6 +24,7 @@ from nexus_engine.deliver.lock import OwnerLock
 from nexus_engine.deliver.preview import Preview, preview
 from nexus_engine.deliver.reader import Reader, partitions
 from nexus_engine.deliver.recovery import recover
+from nexus_engine.deliver.refusals import refusal
 from nexus_engine.deliver.report import RunReport, error_report
 from nexus_engine.deliver.run import Limits, Line, moment_of, run_feed
 from nexus_engine.deliver.windows import Position, units
@@ -182,6 +183,12 @@ class Session:
             raise
         except NexusError as error:
             self._finish(report, error, clock, requests)
+        except OSError as error:
+            refused = refusal(error, str(self.project.data_dir))
+            if refused is None:
+                raise
+            self._finish(report, refused, clock, requests)
+            raise refused from error
         else:
             self._finish(report, None, clock, requests)
         finally:
