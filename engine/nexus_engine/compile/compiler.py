@@ -13,11 +13,12 @@ from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
+from nexus_engine.compile.checks import checks
 from nexus_engine.compile.cursors import misfits
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
 from nexus_engine.compile.plan import CursorKind, CursorPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
-from nexus_engine.compile.query import Check, OutColumn, Query
+from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
 from nexus_engine.compile.structure import Structure, written
 from nexus_engine.contract.options import encode_text
@@ -69,6 +70,10 @@ class _Compiler:
         if sum(map(bool, (self.records.zip, self.records.columns, self.records.by, self.records.one))) > 1:
             self.problem("source.records", "two-shapes", "at most one of `zip`, `columns`, `by` and `one` can be set")
         self._check_lines()
+        for n, text in enumerate(self.records.optional):
+            self.tried(f"source.records.optional[{n}]", "bad-path", lambda text=text: parse_path(text))  # type: ignore[misc]
+        if self.records.optional and not self.records.zip:
+            self.problem("source.records.optional", "two-shapes", "`optional` names arrays of `zip: true`")
         self._declare()
         texts = self._texts()
         self._sql_fields()
@@ -289,12 +294,9 @@ class _Compiler:
     def _plan(self, layers: Layers, target: Target, cursor: CursorPlan | None) -> Plan:
         spec = self.spec
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
-        checks = [Check(f"fields.{field.name}.sql", layers.described(lambda other, field=field: other is field))  # type: ignore[misc]
-                  for field in layers.fields if field.sql]  # fmt: skip
-        checks += [Check("transform" if spec.transform else "fields", layers.select()), Check("validate", layers.reasons())]
         query = Query(
             select=layers.select(), reasons=layers.reasons(), columns=columns, key=target.key,
-            cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=tuple(checks),
+            cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
         leaves = tuple(str(path[0]) if self.flat else written(path) for path in self.scope.paths)
         packed = spec.source.compression

@@ -6,7 +6,7 @@ Each layer is a subquery that ClickHouse merges into one expression; the same te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nexus_engine.clickhouse.quoting import ident, literal
@@ -57,7 +57,7 @@ class Layers:
         return (
             f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _nexus_row, toUInt8({self._ok()} AND NOT _nexus_filtered) AS _ok, "
             f"toUInt8(_nexus_filtered AND NOT _nexus_bad) AS _filtered,\n  {self._columns()}\n"
-            f"FROM (\n{self._stepped(self._flagged(f'toUInt8({self._any_bad()}) AS _nexus_bad'), '_nexus_bad')}\n)"
+            f"FROM (\n{self.stepped(self._flagged(f'toUInt8({self._any_bad()}) AS _nexus_bad'), '_nexus_bad')}\n)"
         )
 
     def reasons(self) -> str:
@@ -67,23 +67,19 @@ class Layers:
         own = "[" + ", ".join([*map(self._null_reason, self.columns), *map(self._rule_reason, self.rules)]) + "]"
         return (
             f"SELECT _p, _i, if(_nexus_filtered AND NOT _nexus_bad, [], arrayConcat(_nexus_why, arrayFilter(r -> r != '', {own}))) "
-            f"AS reasons\nFROM (\n{self._stepped(inner, '_nexus_bad, _nexus_why')}\n)"
+            f"AS reasons\nFROM (\n{self.stepped(inner, '_nexus_bad, _nexus_why')}\n)"
         )
-
-    def described(self, only: Callable[[Field], bool]) -> str:
-        """The values layer with only those `sql:` fields that ``only`` names; the others stand as typed nulls."""
-        return f"SELECT * FROM (\n{self._values('0 AS _nexus_bad', only)}\n)"
 
     def _texts(self) -> str:
         texts = {f"_nexus_t_{name}": sql for name, sql in self.texts.items()}
         items = [f"{sql} AS {ident(name)}" for name, sql in {**texts, **(self.extra or {})}.items()]
         return f"SELECT _p, _i{''.join(f',{chr(10)}    {item}' for item in items)}\n  FROM (\n  {self.rows}\n  )"
 
-    def _values(self, flag: str, only: Callable[[Field], bool] = bool) -> str:
+    def _values(self, flag: str) -> str:
         items = []
         for field in self.fields:
             if field.sql:
-                items.append(f"{cast_sql(field.kind, field.sql) if only(field) else _nothing(field)} AS {ident(field.name)}")
+                items.append(f"{cast_sql(field.kind, field.sql)} AS {ident(field.name)}")
                 continue
             guard = field.guard()
             items += [f"{guard.shared} AS {ident(field.shared_name)}"] if guard.shared else []
@@ -98,7 +94,7 @@ class Layers:
         names = ", ".join(ident(field.name) for field in self.fields)
         return f"SELECT _p, _i, {flag}, _nexus_filtered,\n    {names}\n  FROM (\n{self._values(texts or '0 AS _nexus_bad')}\n  )"
 
-    def _stepped(self, inner: str, carried: str) -> str:
+    def stepped(self, inner: str, carried: str) -> str:
         """The transforms around ``inner``: WHERE marks rows instead of dropping them, an empty array keeps its row as filtered."""
         for step in self.steps:
             names = [f"{sql} AS {ident(name)}" for name, sql in step.items.items()]
@@ -167,11 +163,6 @@ def _must(field: Field) -> bool:
 
 def _missing(field: Field) -> str:
     return f"isNull({ident(field.text_name)})"
-
-
-def _nothing(field: Field) -> str:
-    kind = field.kind.bare
-    return f"defaultValueOfTypeName({literal(str(kind))})" if kind.container else f"CAST(NULL, {literal(f'Nullable({kind})')})"
 
 
 def _short(text: str) -> str:
