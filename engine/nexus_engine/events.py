@@ -70,7 +70,7 @@ class WindowsDone(Event):
 class RowsRefused(Event):
     run_id: str
     rows: int
-    reasons: dict[str, int] = field(default_factory=dict)  # reason code -> rows
+    reasons: dict[str, int] = field(default_factory=dict)  # `<field>: <code>` -> reasons; nothing of the data
 
 
 @dataclass(frozen=True, slots=True)

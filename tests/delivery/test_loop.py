@@ -12,6 +12,8 @@ from nexus_engine.compile.feeds import load_feeds  # noqa: E402
 from nexus_engine.contract.registry import build_registry  # noqa: E402
 from nexus_engine.deliver.run import Limits  # noqa: E402
 from nexus_engine.deliver.session import Session  # noqa: E402
+from nexus_engine.errors import ConfigError  # noqa: E402
+from nexus_engine.events import Observers, RowsRefused  # noqa: E402
 from nexus_engine.project.project import Project  # noqa: E402
 
 FEED = """
@@ -58,7 +60,8 @@ class World:
         project = Project.load(self.root, registry=registry)
         feeds = load_feeds(project, registry)
         assert not feeds.problems, feeds.problems
-        with Session.open(project, registry) as session:
+        self.events = []
+        with Session.open(project, registry, observers=Observers(self.events.append)) as session:
             session.limits = limits or session.limits
             report = session.run(feeds.plans["prices"])
             self.positions = session.store.positions("prices")
@@ -100,6 +103,18 @@ def test_bad_rows_go_to_quarantine_raw_and_good_ones_land(world):
         (2, "price", "2024-01-03"),
         (3, "qty", "2024-01-04"),
     ]
+    (told,) = (event for event in world.events if isinstance(event, RowsRefused))
+    assert (told.rows, told.reasons) == (3, {"day: cast": 1, "price: cast": 1, "qty: cast": 1})  # nothing of the data
+
+
+@pytest.mark.parametrize("name", ["a*b", "what?", "{dev}"])
+def test_a_data_folder_that_is_a_pattern_is_refused(tmp_path, name):
+    root = tmp_path / name
+    (root / "sources.d").mkdir(parents=True)
+    registry = build_registry([])
+    with pytest.raises(ConfigError, match="pattern of paths"):
+        Session.open(Project.load(root, registry=registry), registry)
+    assert not (root / "data").exists()
 
 
 def test_pages_mapped_ahead_of_a_refused_one_do_not_land(world):

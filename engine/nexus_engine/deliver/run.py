@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -207,11 +208,8 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
     _enter(report, books)
     _tell_windows(line, worked, report)
     if worked.refusals:
-        reasons: dict[str, int] = {}
-        for refusal in worked.refusals:
-            for reason in refusal.reasons:
-                reasons[reason] = reasons.get(reason, 0) + 1
-        line.observers.emit(RowsRefused(report.feed, report.run_id, len(worked.refusals), reasons))
+        reasons = Counter(": ".join(reason.split(": ", 2)[:2]) for refusal in worked.refusals for reason in refusal.reasons)
+        line.observers.emit(RowsRefused(report.feed, report.run_id, len(worked.refusals), dict(reasons)))
     for warning in worked.warnings:
         report.warnings.append(warning)
         line.observers.emit(RuleWarned(report.feed, report.run_id, "", warning))

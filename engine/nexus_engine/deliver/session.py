@@ -82,10 +82,17 @@ class Session:
             replay: testing.replay.ReplayServer that takes the place of the APIs' base URLs.
 
         Raises:
+            ConfigError: the folder's path is none that ClickHouse can be given.
             Locked: another process owns the folder.
             StateDamaged: what is there cannot be trusted.
         """
         data = project.data_dir
+        if wild := set("{}*?") & set(str(data.resolve())):
+            raise ConfigError(
+                f"the path of the data folder has {' '.join(sorted(wild))} in it, which ClickHouse reads as a pattern of paths",
+                where=str(data), did="nothing was opened or written",
+                do="move the project, or name another folder as data_dir in nexus.yaml",
+            )
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = OwnerLock(data / "nexus.lock")
         lock.acquire()
