@@ -24,7 +24,7 @@ SHAPES = {
                       b'[{"page":1,"last":"2024"},[{"v":1},{"v":2}]]', [(1, "2024"), (2, "2024")]),
     "parallel arrays": ({"path": "chart.result[0]", "zip": True}, {"a": {"type": "Int32", "from": "timestamp"}, "b": {"type": "Nullable(String)", "from": "ind.quote[0].close"}},
                         b'{"chart":{"result":[{"meta":{"v":["1d","5d","1y"]},"timestamp":[1,2],"ind":{"quote":[{"close":[1.50,null]}]}}],"error":null}}', [(1, "1.50"), (2, None)]),
-    "absent parallel array": ({"path": ".", "zip": True}, {"a": {"type": "Int32", "from": "t"}, "b": {"type": "Nullable(String)", "from": "gone"}},
+    "absent parallel array": ({"path": ".", "zip": True, "optional": ["gone"]}, {"a": {"type": "Int32", "from": "t"}, "b": {"type": "Nullable(String)", "from": "gone"}},
                               b'{"t":[1,2,3]}', [(1, None), (2, None), (3, None)]),
     "index in a record": (".", {"a": {"type": "Int32", "from": "l[1].q"}, "b": {"type": "Nullable(String)", "from": "l[0].q"}},
                           b'[{"l":[{"q":"x"},{"q":2},{"q":3}]},{"l":[{},{"q":5}]}]', [(2, "x"), (5, None)]),

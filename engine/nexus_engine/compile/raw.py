@@ -62,7 +62,7 @@ def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] 
     if value.strip() == b"null":
         return []
     if records.zip:
-        return _zipped(value, leaves)
+        return _zipped(value, leaves, records.optional)
     if records.by:
         return [b"{" + _encode(key) + b":" + bytes(item) + b"}" for key, item in _object(value).items()]
     return _list(value)
@@ -177,8 +177,11 @@ def _arrays(value: bytes, leaves: Sequence[str]) -> dict[str, list[bytes]]:
     return arrays
 
 
-def _zipped(value: bytes, leaves: Sequence[str]) -> list[bytes]:
+def _zipped(value: bytes, leaves: Sequence[str], optional: Sequence[str]) -> list[bytes]:
     arrays = _arrays(value, leaves)
+    may_lack = set(map(parse_path, optional))
+    if arrays and (missing := [leaf for leaf in leaves if leaf not in arrays and parse_path(leaf) not in may_lack]):
+        raise ValueError(f"there is no array {', '.join(missing)}; when it may be absent, name it under `optional`")
     lengths = {leaf: len(items) for leaf, items in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError("parallel arrays differ in length: " + ", ".join(f"{leaf} {count}" for leaf, count in lengths.items()))

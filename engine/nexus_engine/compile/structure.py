@@ -209,11 +209,16 @@ class Structure:
         return f"SELECT {', '.join(items)}\n  FROM {raw} ARRAY JOIN {join}"
 
     def _zipped(self, base: str) -> str:
-        """Parallel arrays joined together. One that is absent or empty reads as nulls; any other difference in length fails the
-        query (code 190), and the run then looks for the guilty payload."""
-        arrays = [self.record.read(base, path) for path in self._leaf_paths(self.record, ())]
+        """Parallel arrays joined together. One that is absent or empty reads as nulls when it is `optional`; any other difference
+        in length fails the query (code 190), and the run then looks for the guilty payload."""
+        optional = set(map(parse_path, self.records.optional))
+        paths = self._leaf_paths(self.record, ())
+        arrays = [self.record.read(base, path) for path in paths]
         longest = f"arrayMax([{', '.join(f'length({array})' for array in arrays)}])"
-        joined = [f"if(empty({array}), arrayResize({array}, {longest}), {array}) AS _nexus_z{n}" for n, array in enumerate(arrays)]
+        joined = [
+            f"{f'if(empty({array}), arrayResize({array}, {longest}), {array})' if path in optional else array} AS _nexus_z{n}"
+            for n, (path, array) in enumerate(zip(paths, arrays, strict=True))
+        ]
         return ", ".join([*joined, f"range(1, toUInt64({longest} + 1)) AS _nexus_n"])
 
     def _leaf_paths(self, node: Node, path: Path) -> list[Path]:

@@ -20,6 +20,9 @@ class Records(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     path: Annotated[str, Meta(description="where the records are, `a.b[0].c`; `.` is the whole body")] = "."
     zip: Annotated[bool, Meta(description="the value is an object of parallel arrays; fields name the arrays")] = False
+    optional: Annotated[
+        tuple[str, ...], Meta(description="with `zip`: arrays that may be absent or empty, as fields name them; they read as null then")
+    ] = ()
     columns: Annotated[
         tuple[str, ...], Meta(description="the value is a list of lists `[[ts, v], ...]`; names of their items in order")
     ] = ()

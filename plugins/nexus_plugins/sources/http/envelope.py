@@ -178,6 +178,12 @@ class Envelope:
             if "absent" in self._records.empty:
                 return 0
             raise WrongShape(f"{place} holds none of the arrays that the fields name")
+        optional = set(map(_leaf_path, self._records.optional))
+        missing = [path for path in self._leaves if path not in lengths and path not in optional]
+        if missing and any(lengths.values()):
+            shown = ", ".join(".".join(map(str, path)) for path in missing)
+            raise WrongShape(f"{place} lacks the array {shown}; when it may be absent, name it under `optional`")
+        lengths = {path: length for path, length in lengths.items() if length or path not in optional} or lengths
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{'.'.join(map(str, path))} has {length}" for path, length in lengths.items())
             raise WrongShape(f"the arrays in {place} differ in length: {shown}")
