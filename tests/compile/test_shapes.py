@@ -133,3 +133,16 @@ def test_row_numbers_are_unique_over_many_payloads(feed) -> None:
     rows = bench.map(*([{"a": n * 1000 + m} for m in range(1000)] for n in range(60)))
     assert sorted(row["_nexus_row"] for row in rows) == [*range(60000)]
     assert [row["a"] for row in rows] == [row["_p"] * 1000 + row["_i"] for row in rows]
+
+
+def test_an_array_that_is_absent_is_null_only_where_that_is_declared(feed) -> None:
+    fields = {"a": {"type": "Int32", "from": "t"}, "b": {"type": "Nullable(String)", "from": "q.gone"}}
+    for body in (b'{"t":[1,2]}', b'{"t":[1,2],"q":{"gone":[]}}', b'{"t":[1,2],"q":{"gone":null}}'):
+        lenient = feed(fields, records={"zip": True, "optional": ["q.gone"]})
+        assert [(row["a"], row["b"]) for row in lenient.map(body)] == [(1, None), (2, None)]
+        strict = feed(fields, records={"zip": True})
+        with pytest.raises(EngineError):
+            strict.map(body)
+        with pytest.raises(ValueError, match=r"there is no array q\.gone"):
+            records_of(body, strict.plan.source.records, False, strict.plan.source.want.leaves)
+    assert feed(fields, records={"zip": True}).map(b'{"t":[]}', b"{}") == []
