@@ -18,7 +18,7 @@ import oracle
 import pytest
 import yaml
 from landing import landing
-from traffic import ROOT
+from traffic import ROOT, SECRETS
 
 from nexus_engine.testing.replay import ReplayServer
 
@@ -55,8 +55,8 @@ def recorded(feed: str, number: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of the shipped files, as they are."""
-    monkeypatch.setenv("FRED_API_KEY", "a-key")
-    monkeypatch.setenv("GLASSNODE_API_KEY", "a-key")
+    for name in SECRETS:
+        monkeypatch.setenv(name, "a-key")
     for name in ("sources.d", "apis.d", "sinks.d"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "nexus.yaml").write_text((ROOT / "nexus.yaml").read_text())

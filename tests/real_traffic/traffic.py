@@ -11,6 +11,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
+SECRETS = (
+    "FRED_API_KEY", "GLASSNODE_API_KEY", "ETHERSCAN_API_KEY", "WHALE_ALERT_API_KEY", "REDDIT_CLIENT_ID", "REDDIT_CLIENT_SECRET", "X_BEARER_TOKEN",
+)  # fmt: skip
 
 
 @dataclass
@@ -83,7 +86,7 @@ def project(folder: Path, feed: str, url: str, *, changes: Mapping[str, str] = {
     api_text = replaced((ROOT / "apis.d" / f"{api}.yaml").read_text(), api_changes)
     (folder / "apis.d" / f"{api}.yaml").write_text(api_text)
     (folder / "sinks.d" / "clickhouse.yaml").write_text((ROOT / "sinks.d" / "clickhouse.yaml").read_text())
-    base_url = next(line.split("base_url:")[1].strip() for line in api_text.splitlines() if line.startswith("base_url:"))
+    base_url = next(line.split("base_url:")[1].strip() for line in [*text.splitlines(), *api_text.splitlines()] if "base_url:" in line)
     host = "https://" + urlsplit(base_url).netloc
     nexus = (ROOT / "nexus.yaml").read_text()
     (folder / "nexus.yaml").write_text(f'{nexus}base_urls: {{"{host}": "{url}"}}\n')
