@@ -2,6 +2,7 @@
 
     python floor.py host BASE_URL SERIES      the engine's own HTTP host, as a feed gets it
     python floor.py httpx BASE_URL SERIES     plain httpx, one request after the other
+    python floor.py kept BASE_URL RECORDS     one reused httpx.Client; each answer is parsed and its one record kept
 """
 
 from __future__ import annotations
@@ -27,7 +28,18 @@ def httpx_client() -> Callable[[str], bytes]:
     return lambda url: client.get(url).raise_for_status().content
 
 
+def keep(base: str, records: int) -> None:
+    """The bare loop of the part `requests`."""
+    get, kept = httpx_client(), []
+    for offset in range(records):
+        kept += json.loads(get(f"{base}/observations?series_id=R{records}&offset={offset}&limit=1"))["observations"]
+    assert len(kept) == records
+
+
 def main() -> None:
+    if sys.argv[1] == "kept":
+        keep(sys.argv[2], int(sys.argv[3]))
+        return
     get = {"host": host_client, "httpx": httpx_client}[sys.argv[1]]()
     base, series = sys.argv[2:4]
     offset, total = 0, 1

@@ -57,6 +57,12 @@ def page_body(pages: int, offset: int) -> tuple[bytes, bytes]:
     return head(pages, offset), block(offset // PAGE_ROWS) if inside else b"]}"
 
 
+def one_record(records: int, offset: int) -> bytes:
+    """An answer with one of ``records`` observations, all of them good: a bad one would be the whole of its page."""
+    found = f'{{"date":"{DATES[offset % 40_000]}","value":"{offset % 1000}.25"}}' if 0 <= offset < records else ""
+    return f'{{"count":{records},"offset":{offset},"limit":1,"observations":[{found}]}}'.encode()
+
+
 def truth(pages: int) -> Iterator[tuple[str, float | None]]:
     """(date, value) of every row that must land."""
     for n in range(pages * PAGE_ROWS):

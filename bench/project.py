@@ -10,7 +10,7 @@ source:
   endpoint: http://127.0.0.1:{port}/fred/observations
   params: {{series_id: "{{{{ each.series }}}}"}}
   each: {{series: [{series}]}}
-  paginate: {{offset: offset, limit: {{param: limit, size: 1000}}, total: count}}
+  paginate: {{offset: offset, limit: {{param: limit, size: {size}}}, total: count}}
   records: observations
 {more}fields:
   series: {{type: LowCardinality(String), from: each.series}}
@@ -40,15 +40,19 @@ target: {{table: bench.w2, order_by: [symbol, ts]}}
 """
 
 
-def write_project(root: Path, *, port: int = 0, pages: int = 0, bodies: Path | None = None, concurrency: int = 0) -> None:
-    """A project folder with the feed `w1` (``port``, ``pages``, and ``concurrency`` where it is stated) or `w2` (``bodies``:
-    folder of ready-made payloads)."""
+def write_project(
+    root: Path, *, port: int = 0, pages: int = 0, bodies: Path | None = None, concurrency: int = 0, records: int | None = None
+) -> None:
+    """A project folder with the feed `w1` (``port``, ``pages``, and ``concurrency`` where it is stated; ``records``: as many answers
+    of one record instead) or `w2` (``bodies``: folder of ready-made payloads)."""
     for folder in ("sources.d", "apis.d", "sinks.d"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "nexus.yaml").write_text("data_dir: data\n")
     (root / "sinks.d/clickhouse.yaml").write_text("name: clickhouse\nplugin: clickhouse\ndriver: embedded\n")
     if bodies is None:
-        (root / "sources.d/w1.yaml").write_text(W1.format(port=port, series=f"P{pages}", more=f"  concurrency: {concurrency}\n" if concurrency else ""))
+        more = f"  concurrency: {concurrency}\n" if concurrency else ""
+        series, size = (f"P{pages}", 1000) if records is None else (f"R{records}", 1)
+        (root / "sources.d/w1.yaml").write_text(W1.format(port=port, series=series, size=size, more=more))
     else:
         (root / "sources.d/w2.yaml").write_text(W2.format(folder=bodies))
 

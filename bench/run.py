@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="rounds (default 5)")
     parser.add_argument("--pages", type=int, nargs="+", default=[200, 1000], help="W1 is 200 pages, W1L 1000")
-    parser.add_argument("--only", nargs="+", default=["w1", "latency", "staged", "memory", "startup"], help="parts to run")
+    parser.add_argument("--only", nargs="+", default=["w1", "latency", "requests", "staged", "memory", "startup"], help="parts to run")
     parser.add_argument("--systems", nargs="+", default=[], help="names (or beginnings of names) of W1 systems; all unless given")
     options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
@@ -43,6 +43,7 @@ def main() -> None:
                 table.print_w1(part)
         for name, measure, show in (
             ("latency", figures.latency, table.print_latency),
+            ("requests", figures.requests, table.print_requests),
             ("staged", figures.staged, table.print_staged),
             ("memory", figures.memory, table.print_memory),
             ("startup", figures.startup, table.print_startup),

@@ -2,7 +2,8 @@
 
     python bench/server.py [--pages N] [--latency-ms N]      prints "ready PORT", serves until stdin closes
 
-GET /fred/observations?series_id=P<pages>&offset=N&limit=1000: ``P200`` is a series of 200 pages, ``P0`` has no rows.
+GET /fred/observations?series_id=P<pages>&offset=N&limit=1000: ``P200`` is a series of 200 pages, ``P0`` has no rows;
+``R10000`` one of 10,000 answers of one record each.
 GET /stats: requests and body bytes so far.
 """
 
@@ -17,6 +18,7 @@ import time
 
 import pages
 
+SINGLE = re.compile(rb"[?&]series_id=R(\d+)")
 SERIES = re.compile(rb"[?&]series_id=P(\d+)")
 OFFSET = re.compile(rb"[?&]offset=(\d+)")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -57,7 +59,11 @@ class Server:
             head, rest = b'{"requests":%d,"body_bytes":%d}' % (self.requests, self.body_bytes), b""
         else:
             series, offset = SERIES.search(line), OFFSET.search(line)
-            head, rest = pages.page_body(int(series[1]) if series else 0, int(offset[1]) if offset else 0)
+            at, single = int(offset[1]) if offset else 0, SINGLE.search(line)
+            if single:
+                head, rest = pages.one_record(int(single[1]), at), b""
+            else:
+                head, rest = pages.page_body(int(series[1]) if series else 0, at)
             self.requests += 1
             if self.latency_s:
                 time.sleep(self.latency_s)

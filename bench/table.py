@@ -79,6 +79,12 @@ def print_latency(part: dict[str, Any]) -> None:
     _rows(title, ["", "s", "ideal s", "of ideal", "due", "CPU s", "landed"], rows)
 
 
+def print_requests(part: dict[str, Any]) -> None:
+    rows = [["one feed, landed", _range(part["ours_ms"]), _range(part["ratio"]), "1.50"], ["bare loop", _range(part["bare_ms"]), "", ""]]
+    _rows(f"{part['requests']:,} answers of one record, net of start-up", ["", "CPU ms per request", "of the bare loop", "due"], rows)
+    print(f"records read: {part['read']:,}; batches made: {part['batches']}")
+
+
 def print_startup(part: dict[str, Any]) -> None:
     rows = [
         ["nexus-engine --help", _range(part["help_s"]), "0.3"],
