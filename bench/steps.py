@@ -2,7 +2,8 @@
 
 Every few milliseconds each Python thread's CPU clock is read, and what it gained goes to the step its innermost known
 frame belongs to. Embedded ClickHouse works in threads of its own: their CPU (the process's less that of the Python
-threads) goes to the step that is inside an engine call at that time.
+threads) goes to the step that is inside an engine call at that time; to each alike, where two are (a batch is mapped while
+the one before is inserted), so those two figures are blurred and their sum is not.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Sampler:
 
     def _sample(self) -> None:
         frames = sys._current_frames()
-        python_gain, engine_step = 0.0, ""
+        python_gain, engine_steps = 0.0, []
         for thread in threading.enumerate():
             if thread.ident is None:
                 continue
@@ -89,9 +90,10 @@ class Sampler:
             step, inside = step_of(frames.get(thread.ident))
             self.cpu[step] += gain
             if inside:
-                engine_step = step
+                engine_steps.append(step)
         process = time.process_time()
         native = process - self._last_process - python_gain
         self._last_process = process
         if native > 0:
-            self.cpu[engine_step or "engine, background"] += native
+            for step in engine_steps or ["engine, background"]:
+                self.cpu[step] += native / max(1, len(engine_steps))
