@@ -10,9 +10,8 @@ import sys
 import pytest
 from nexus_engine.contract.records import Records
 from nexus_engine.errors import NexusError, NotYet, PageError, RetryLater, StopFeed
-from nexus_engine.host import http as host_http
 from raw_server import Raw, RawServer, answer
-from source_bench import Feed
+from source_bench import Feed, FeedHost
 
 LINES = [{"id": n, "text": "x" * (n % 50)} for n in range(2000)]
 BODY = b"".join(json.dumps(line).encode() + b"\n" for line in LINES)
@@ -20,7 +19,7 @@ BODY = b"".join(json.dumps(line).encode() + b"\n" for line in LINES)
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    monkeypatch.setattr(host_http, "_PIECE", 4000)
+    monkeypatch.setattr(sys.modules[FeedHost.__module__], "_PIECE", 4000)
 
 
 def ids(payloads):
@@ -138,7 +137,7 @@ def test_limits_hold_for_bodies_in_files():
 CHILD = """
 import sys, threading, resource
 sys.path[:0] = {path!r}
-from source_bench import Feed
+from source_bench import Feed, FeedHost
 feed = Feed({{"endpoint": sys.argv[1]}}, format="jsonl")
 feed.read_all = 0
 from nexus_engine.contract.source import Partition, ReadRequest
