@@ -12,7 +12,8 @@ from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.registry import build_registry
 from nexus_engine.contract.records import Records, Want
 from nexus_engine.contract.source import Partition, Payload, ReadRequest, Window
-from nexus_engine.host.http import FeedHost, HttpHost
+from nexus_engine.host.feed_host import FeedHost
+from nexus_engine.host.http import HttpHost
 from nexus_engine.host.redact import Redactor
 from nexus_plugins.sources.http.source import HttpSource
 

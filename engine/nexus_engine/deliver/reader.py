@@ -24,7 +24,8 @@ from nexus_engine.deliver.windows import Unit, asked
 from nexus_engine.errors import ConfigError
 from nexus_engine.events import Observers
 from nexus_engine.host.body import Limits
-from nexus_engine.host.http import FeedHost, HttpHost
+from nexus_engine.host.feed_host import FeedHost
+from nexus_engine.host.http import HttpHost
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.tokens import TokenFile
 from nexus_engine.host.unpack import Unpacking

@@ -12,7 +12,8 @@ from nexus_engine.contract.auth import Kept
 from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapCheck
 
 if TYPE_CHECKING:
-    from nexus_engine.host.http import FeedHttp, HttpHost
+    from nexus_engine.host.feed_http import FeedHttp
+    from nexus_engine.host.http import HttpHost
 
 
 class BareHttp:

@@ -1,20 +1,12 @@
-"""HTTP for plugins: one :class:`HttpHost` per session, one :class:`FeedHttp` per feed and run.
-
-::
-
-    FeedHttp.send -> attempts -> authorize -> budget (rate, concurrency) -> Transport.send -> judge -> wait -> next attempt
-"""
+"""HTTP of one session: one :class:`HttpHost`, which gives each feed and run its own :class:`nexus_engine.host.feed_http.FeedHttp`."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final, cast
@@ -22,32 +14,24 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from nexus_engine.contract.auth import Auth
-from nexus_engine.contract.format import Format, Piece, Streaming
-from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapCheck, SourceHttp, Undecided
+from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.contract.policy import Policy
-from nexus_engine.contract.records import Want
-from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
-from nexus_engine.events import Observers, RequestDone, Waiting
-from nexus_engine.host.allowance import Allowance, NothingLeft
-from nexus_engine.host.bare import BareHttp
+from nexus_engine.errors import StopFeed
+from nexus_engine.events import Observers
+from nexus_engine.host.allowance import Allowance
 from nexus_engine.host.body import Limits
 from nexus_engine.host.clock import Clock, SystemClock
-from nexus_engine.host.halt import Halt
-from nexus_engine.host.ordered import in_order
-from nexus_engine.host.quota import Meter, Spent
-from nexus_engine.host.rate import Budget, StampStore, Stopped
+from nexus_engine.host.feed_http import FeedHttp
+from nexus_engine.host.quota import Meter
+from nexus_engine.host.rate import Budget, StampStore
 from nexus_engine.host.recorder import Recorder
 from nexus_engine.host.redact import Redactor
-from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
 from nexus_engine.host.tokens import TokenFile
 from nexus_engine.host.told import Told
-from nexus_engine.host.transport import Route, SendFailed, Transport
-from nexus_engine.host.urls import BaseUrls, origin, with_params
+from nexus_engine.host.transport import Route, Transport
+from nexus_engine.host.urls import BaseUrls
 from nexus_engine.spec.convert import convert
 
-CONCURRENCY: Final = 8
-_PIECE: Final = 1 << 20  # bytes of a body that is read in pieces
-UNMATCHED_HEADER: Final = "x-nexus-replay"
 _KEPT: Final = "the feed stopped with its position kept"
 
 
@@ -188,279 +172,3 @@ def _merged(policy: Policy, defaults: Policy) -> Policy:
     given = {name: value for name in Policy.__struct_fields__ if (value := getattr(policy, name)) not in (None, {}, ())}
     merged: Policy = msgspec.structs.replace(defaults, **given)
     return merged
-
-
-@dataclass
-class _Attempt:
-    """What is known about the sending of one request so far."""
-
-    number: int = 1
-    refreshed: bool = False
-    what: str = ""  # why the last attempt failed
-    asked_s: float | None = None  # how long the server asked to wait
-
-
-class FeedHttp:
-    """:class:`nexus_engine.contract.host.Http` for one feed. Thread-safe."""
-
-    def __init__(
-        self, host: HttpHost, transport: Transport, feed: str, run_id: str, api: str, policy: Policy, stop: threading.Event
-    ) -> None:
-        self._host = host
-        self._feed = feed
-        self._run_id = run_id
-        self._api = api
-        self._policy = policy
-        self._stop = stop
-        self._auth = host.auth(api, policy.auth)
-        limits = host.limits
-        if policy.max_body is not None and int(policy.max_body) != limits.max_body:  # the feed's or the API's own
-            limits = replace(limits, max_body=int(policy.max_body), max_decompressed=2 * int(policy.max_body))
-        hosts = frozenset(origin(text) if "://" in text else text.lower() for text in policy.hosts)
-        timeout = float(policy.timeout) if policy.timeout is not None else Route().timeout_s
-        self._route = Route(limits, timeout, hosts, stop)
-        words = policy.retry
-        self._retry = Retry(words.attempts, float(words.base), float(words.max_wait)) if words else Retry()
-
-    def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
-        return self._send(self._host.logical(request), accept, check, self._auth)
-
-    def map(
-        self, requests: Iterable[HttpRequest], *, accept: frozenset[int] = frozenset(), check: MapCheck | None = None
-    ) -> Iterator[HttpResponse]:
-        def send(request: HttpRequest) -> HttpResponse:
-            judge = None if check is None else partial(check, request)
-            return ahead.send(request, accept=accept, check=judge)
-
-        halt = Halt(self._stop)
-        ahead = copy(self)
-        ahead._stop = halt  # noqa: SLF001  the same class: its requests end when the map does
-        ahead._route = replace(self._route, stop=halt)  # noqa: SLF001
-        return in_order(send, requests, halt, threads=self._policy.concurrency or CONCURRENCY, name=f"http-{self._feed}")
-
-    def stream(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
-        large = copy(self)
-        large._route = replace(self._route, file=self._host.file)  # noqa: SLF001
-        return large.send(request, accept=accept, check=check)
-
-    def redact(self, text: str) -> str:
-        return self._host.redactor.redact(text)
-
-    def seal(self, text: str) -> str:
-        return self._host.redactor.seal(text)
-
-    def unseal(self, text: str) -> str:
-        return self._host.redactor.unseal(text)
-
-    def send_bare(self, request: HttpRequest, accept: frozenset[int], check: Check | None) -> HttpResponse:
-        """As :meth:`send`, without credentials."""
-        return self._send(request, accept, check, None)
-
-    def _send(self, request: HttpRequest, accept: frozenset[int], check: Check | None, auth: Auth | None) -> HttpResponse:
-        attempt = _Attempt()
-        while True:
-            response = self._once(request, attempt, auth)
-            if response is not None:
-                good = _checked(response, accept, check, attempt)
-                if good:
-                    return response
-                if good is None:
-                    self._judge(response, attempt, request)
-                    if response.status == 401 and auth is not None and not attempt.refreshed:
-                        attempt.refreshed = True
-                        if auth.refresh(BareHttp(self, self._host)):
-                            continue
-                    if not is_retried(response.status):
-                        raise self._refused(response)
-            self._wait(request, attempt)
-
-    def _once(self, request: HttpRequest, attempt: _Attempt, auth: Auth | None) -> HttpResponse | None:
-        """One sending under the budget. None when no whole answer came: ``attempt`` says why."""
-        policy = self._policy
-        rate = None if self._host.replaying else policy.rate
-        authorized = auth.apply(request, BareHttp(self, self._host)) if auth is not None and self._at_home(request) else request
-        key = self._api or self._origin(request)
-        budget = self._host.budget(key)
-        allowance = self._host.allowance(key, self._feed, policy, self._retry.max_wait_s)
-
-        def again() -> float:
-            began = self._host.clock.monotonic()
-            allowance.take(self._stop, self._waiting)
-            return slot.again() + self._host.clock.monotonic() - began
-
-        shown, started, response = "", 0.0, None
-        attempt.asked_s = None
-        try:
-            allowance.take(self._stop, self._waiting)
-            with budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting) as slot:
-                started = time.monotonic()
-                response = self._host.send(self._feed, authorized, self._route, again)
-        except Stopped:
-            raise self._stopping(request) from None
-        except (NothingLeft, Spent) as error:
-            raise self._none_left(request, error) from None
-        except SendFailed as error:
-            attempt.what = self._host.redactor.redact(str(error))
-            if self._stop.is_set():
-                raise self._stopping(request) from None
-            shown = self._host.redactor.redact(with_params(request.url, request.params))
-            self._done(request, shown, 0, 0, started, attempt)
-            if error.sent and not request.idempotent:
-                raise StopFeed(
-                    f"{request.method} was not answered: {attempt.what}", where=shown, did="not sent again: the server may have acted on it",
-                    do="set `idempotent: true` when the request only reads",
-                ) from None
-            return None
-        attempt.what = ""
-        allowance.heard(response.headers)
-        if is_retried(response.status):
-            attempt.asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
-            if response.status == 429 and attempt.asked_s is None:
-                attempt.asked_s = allowance.refused_s()
-            if response.status == 429 and attempt.asked_s is not None and not self._host.replaying:
-                budget.pause(min(attempt.asked_s, self._retry.max_wait_s))
-        self._done(request, response.url, response.status, response.size, started, attempt)
-        return response
-
-    def _none_left(self, request: HttpRequest, error: NothingLeft | Spent) -> RetryLater | BudgetSpent:
-        where = self._host.redactor.redact(with_params(request.url, request.params))
-        if isinstance(error, NothingLeft):
-            return RetryLater(
-                f"{error} for {error.wait_s:.0f} s, longer than `retry.max_wait` ({self._retry.max_wait_s:g} s)",
-                after_s=error.wait_s, where=where, did=_KEPT, do="run again later",
-            )
-        renews_at = f"{error.renews_at:%Y-%m-%dT%H:%M:%SZ}"
-        return BudgetSpent(
-            f"{error}: this request was not sent, nor any after it", renews_at=renews_at, where=where, did=_KEPT,
-            do=f"the quota renews at {renews_at}; the first run after that goes on from the position",
-        )
-
-    def _origin(self, request: HttpRequest) -> str:
-        try:
-            return origin(request.base or request.url)
-        except ValueError as error:
-            raise StopFeed(
-                f"the request was not sent: {error}", where=self._host.redactor.redact(request.url), did=_KEPT, do="mend the endpoint",
-            ) from None
-
-    def _at_home(self, request: HttpRequest) -> bool:
-        """Credentials go to the origin of the spec's own URL only."""
-        try:
-            return not request.base or origin(request.base) == origin(request.url)
-        except ValueError:
-            return False
-
-    def _judge(self, response: HttpResponse, attempt: _Attempt, request: HttpRequest) -> None:
-        """Why an answer of this status is a failure.
-
-        Raises:
-            StopFeed: it is none that may be asked again.
-        """
-        attempt.what = f"the answer is HTTP {response.status}"
-        if UNMATCHED_HEADER in response.headers:
-            raise StopFeed(
-                self._host.redactor.redact(response.body.decode("utf-8", "replace")), where=response.url, did=_KEPT,
-                do="record again, or mend the request",
-            )
-        if is_retried(response.status) and not request.idempotent:
-            raise self._refused(response)
-
-    def _refused(self, response: HttpResponse) -> StopFeed:
-        text = self._host.redactor.redact(response.body[:4000].decode("utf-8", "replace"))[:200]
-        hints = {401: "check the credentials", 403: "check the credentials and what they may read", 404: "check the path"}
-        shown = f"; the body begins: {text!r}" if text else ""
-        return StopFeed(
-            f"the answer is HTTP {response.status}{shown}", where=response.url, did=_KEPT,
-            do=hints.get(response.status, "the server will answer the same again; mend the request"),
-        )
-
-    def _wait(self, request: HttpRequest, attempt: _Attempt) -> None:
-        """Wait before the next attempt.
-
-        Raises:
-            RetryLater: no attempt is left, or the server asks for a longer wait than `retry.max_wait`.
-        """
-        shown = self._host.redactor.redact(with_params(request.url, request.params))
-        asked = attempt.asked_s
-        if attempt.number >= self._retry.attempts:
-            raise RetryLater(
-                f"{attempt.what} ({attempt.number} attempts)", after_s=asked, where=shown, did=_KEPT, do="run again later",
-            )
-        if asked is not None and asked > self._retry.max_wait_s:
-            raise RetryLater(
-                f"{attempt.what} and the server asks to wait {asked:g} s, longer than `retry.max_wait` ({self._retry.max_wait_s:g} s)",
-                after_s=asked, where=shown, did=_KEPT, do="run again later",
-            )
-        jitter = backoff(self._retry, attempt.number, self._host.clock.random())
-        delay = 0.0 if self._host.replaying else jitter if asked is None else asked
-        self._waiting("retry", delay)
-        if self._host.clock.wait(self._stop, delay):
-            raise self._stopping(request)
-        attempt.number += 1
-
-    def _stopping(self, request: HttpRequest) -> StopFeed:
-        return StopFeed("the engine stops", where=self._host.redactor.redact(request.url), did="stopped with the position kept")
-
-    def _waiting(self, reason: str, wait_s: float) -> None:
-        self._host.observers.emit(Waiting(self._feed, reason, wait_s))
-
-    def _done(self, request: HttpRequest, url: str, status: int, size: int, started: float, attempt: _Attempt) -> None:
-        elapsed_ms = (time.monotonic() - started) * 1000
-        self._host.observers.emit(
-            RequestDone(self._feed, self._run_id, request.method, url, status, size, elapsed_ms, attempt.number, attempt.what)
-        )
-
-
-def _checked(response: HttpResponse, accept: frozenset[int], check: Check | None, attempt: _Attempt) -> bool | None:
-    """Whether the answer is what was asked for; False when it may be after a while, None when its status has to say."""
-    if not 200 <= response.status < 300 and response.status not in accept:
-        return None
-    try:
-        if check is not None:
-            check(response)
-    except Undecided:
-        return None
-    except RetryLater as error:
-        attempt.what, attempt.asked_s = error.what, error.after_s
-        return False
-    return True
-
-
-class FeedHost:
-    """:class:`nexus_engine.contract.host.Host`: what ``Source.read`` is given."""
-
-    def __init__(self, http: SourceHttp, format: Format, stop: threading.Event) -> None:
-        self._http = http
-        self._format = format
-        self._stop = stop
-        self.logged: list[tuple[str, dict[str, Any]]] = []
-
-    @property
-    def http(self) -> SourceHttp:
-        return self._http
-
-    @property
-    def flat(self) -> bool:
-        return self._format.flat
-
-    @property
-    def notices_cuts(self) -> bool:
-        return bool(getattr(self._format, "notices_cuts", True))
-
-    def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
-        return self._format.pieces(body, content_type=content_type, want=want)
-
-    @property
-    def streams(self) -> bool:
-        return isinstance(self._format, Streaming)
-
-    def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
-        assert isinstance(self._format, Streaming)
-        assert response.file is not None
-        return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
-
-    def stopping(self) -> bool:
-        return self._stop.is_set()
-
-    def log(self, message: str, **fields: Any) -> None:
-        self.logged.append((message, fields))

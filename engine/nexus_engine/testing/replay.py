@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 
-from nexus_engine.host.http import UNMATCHED_HEADER
+from nexus_engine.host.feed_http import UNMATCHED_HEADER
 from nexus_engine.host.recorder import REDACTED
 
 UNMATCHED: Final = 599

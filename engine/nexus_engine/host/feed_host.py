@@ -1,0 +1,53 @@
+"""What ``Source.read`` is given: a feed's HTTP and its format, for one unit of work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+from nexus_engine.contract.format import Format, Piece, Streaming
+from nexus_engine.contract.host import HttpResponse, SourceHttp
+from nexus_engine.contract.records import Want
+
+_PIECE: Final = 1 << 20  # bytes of a body that is read in pieces
+
+
+class FeedHost:
+    """:class:`nexus_engine.contract.host.Host`: what ``Source.read`` is given."""
+
+    def __init__(self, http: SourceHttp, format: Format, stop: threading.Event) -> None:
+        self._http = http
+        self._format = format
+        self._stop = stop
+        self.logged: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def http(self) -> SourceHttp:
+        return self._http
+
+    @property
+    def flat(self) -> bool:
+        return self._format.flat
+
+    @property
+    def notices_cuts(self) -> bool:
+        return bool(getattr(self._format, "notices_cuts", True))
+
+    def pieces(self, body: bytes, *, content_type: str, want: Want) -> Iterator[bytes]:
+        return self._format.pieces(body, content_type=content_type, want=want)
+
+    @property
+    def streams(self) -> bool:
+        return isinstance(self._format, Streaming)
+
+    def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
+        assert isinstance(self._format, Streaming)
+        assert response.file is not None
+        return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
+
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def log(self, message: str, **fields: Any) -> None:
+        self.logged.append((message, fields))
