@@ -87,6 +87,21 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("schedule",), {"every": "15m"})),
     _changed((("source", "paginate"), {"page": "p", "start": "1", "pages": "meta.pages", "max_pages": "50"})),
     _changed((("source", "paginate"), {"next": "links.next"})),
+    _changed((("source", "paginate"), {"cursor": "meta.next", "param": "token", "end": ["0-0-0"], "into": "query", "more": "more"})),
+    _changed((("source", "paginate"), {"header": "X-Next", "param": "token", "stop_when": ["seen"], "seen": "id"})),
+    _changed((("source", "paginate"), {"link": "next"})),
+    _changed((("source", "paginate"), {"keyset": {"from": "id", "param": "after"}})),
+    _changed((("source", "paginate"), {"keyset": {"from": "id", "path": "after"}})),
+    _changed((("source", "paginate"), None), (("source", "page_size"), "1000")),
+    _changed((("source", "method"), "POST"), (("source", "form"), {"q": "a"}), (("source", "cookies"), {"c": "v"})),
+    _changed((("source", "errors"), [
+        {"header": "x-error", "then": "retry", "after": "5s"}, {"path": "e", "then": "retry", "after_path": "wait"},
+        {"status": "429", "then": "retry", "after_header": "x-reset"}])),
+    _changed((("source", "budget"), {"remaining": "x-left", "reset": "x-reset", "reset_as": "epoch", "per": "feed"})),
+    _changed((("source", "budget"), {"dialect": "github"})),
+    _changed((("source", "compression"), {"zip": "*.json"})),
+    _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]})),
+    _changed((("cursor",), {"field": "date", "initial": "2020-01-01", "step": "1d", "delay": "2h", "bounds": "[]"})),
     _changed((("source", "errors"), [{"status": "403", "then": "empty"}, {"path": "e", "matches": "^x", "then": "stop"}])),
     _changed((("source", "method"), "POST"), (("source", "json"), {"query": "{{ each.series }}"}), (("source", "idempotent"), "true")),
     _changed((("source", "endpoint"), None), (("source", "base_url"), "https://api.example.com"), (("source", "path"), "v1/series")),
@@ -164,13 +179,15 @@ def sample(schema: dict[str, Any]) -> Any:
     if schema.get("examples"):
         return schema["examples"][0]
     if "object" in types:
-        return {name: sample(schema["properties"][name]) for name in schema.get("required", [])} or {"a": "b"}
+        inside = schema.get("properties", {})
+        names = schema.get("required") or list(inside)[:1]
+        return {name: sample(inside[name]) for name in names} or {"a": "b"}
     if "array" in types:
         return [sample(schema.get("items", {}))]
     if "pattern" in schema:
         import re
 
-        return next(text for text in ("true", "1", "30s", "5MB", "10/s", "a") if re.search(schema["pattern"], text))
+        return next(text for text in ("true", "1", "30s", "5MB", "10/s", "1000/day", "a") if re.search(schema["pattern"], text))
     return "text"
 
 
