@@ -253,6 +253,21 @@ def test_x_user_tweets(tmp_path: Path) -> None:
     assert queries[1]["pagination_token"] == json.loads(body)["meta"]["next_token"]
 
 
+def test_x_goes_on_behind_the_newest_post(tmp_path: Path) -> None:
+    """Ids are beyond 2^53, and the next run asks from the greatest on, to the last digit."""
+    body = recording("twitter/test_client_get_users_tweets.i0.json")
+    newest = json.loads(body)["meta"]["newest_id"]
+
+    def answering(path: str, query: Mapping[str, str]) -> Answer:
+        return Answer(b'{"meta":{"result_count":0}}' if "pagination_token" in query or query["since_id"] == newest else body)
+
+    with serving(answering) as traffic:
+        project(tmp_path, "x_user_tweets", traffic.url, changes={', "44196397"': ""})
+        with landing(tmp_path, NOW) as landed:
+            assert (landed.run("x_user_tweets").landed, landed.run("x_user_tweets").status) == (2, "empty")
+    assert [query["since_id"] for _, query in traffic.seen] == ["1", "1", newest]
+
+
 def test_x_monthly_cap(tmp_path: Path) -> None:
     """429 that no wait ends: the feed stops, and no account is asked for again."""
     body = recording("twitter/429__usage_cap_exceeded.json")

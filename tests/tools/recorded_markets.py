@@ -269,7 +269,7 @@ def transactions() -> dict[str, list[Answer]]:
             "value": str(random.randrange(10**16, 10**23)), "gas": "30000", "gasPrice": "4835293352", "isError": str(int(number == 5)), "txreceipt_status": "1",
             "input": "0x", "contractAddress": "0xabc" if number == 9 else "", "gasUsed": "21000", "confirmations": "3132263", "methodId": "0x", "functionName": "",
         })  # fmt: skip
-    none = {"status": "0", "message": "No transactions found", "result": []}
+    none: dict[str, Any] = {"status": "0", "message": "No transactions found", "result": []}
     answers = []
     for address, body in zip(addresses, ({"status": "1", "message": "OK", "result": rows}, none), strict=True):
         params = [("chainid", "1"), ("module", "account"), ("action", "txlist"), ("address", address), ("startblock", "0"), ("sort", "asc"),
@@ -339,7 +339,8 @@ def reddit() -> dict[str, list[Answer]]:
     """Two pages of the first subreddit, with a post that moved onto the second; stickies come on top of the limit."""
     parts: dict[str, list[Answer]] = {}
     for subreddit in ("wallstreetbets", "stocks", "investing", "CryptoCurrency"):
-        random, posts = Random(f"reddit {subreddit}"), []
+        random = Random(f"reddit {subreddit}")
+        posts: list[dict[str, Any]] = []
         for number in range(110 if subreddit == "wallstreetbets" else 6):
             posts.append({"kind": "t3", "data": {
                 "name": f"t3_{subreddit[:2].lower()}{number:04d}", "id": f"{number:04d}", "subreddit": subreddit, "title": f"Made up {number} — “quoted”", "selftext": "",
@@ -347,7 +348,9 @@ def reddit() -> dict[str, list[Answer]]:
                 "num_comments": random.randrange(900), "upvote_ratio": 0.93, "edited": random.choice([False, True, NOW_S - 100.0]), "link_flair_text": None,
                 "url": f"https://www.reddit.com/r/{subreddit}/{number}", "stickied": number < 2,
             }})  # fmt: skip
-        pages = [(posts, None)] if len(posts) < 100 else [(posts[:102], posts[101]["data"]["name"]), (posts[101:], None)]
+        pages: list[tuple[list[dict[str, Any]], str | None]] = [(posts, None)]
+        if len(posts) > 100:
+            pages = [(posts[:102], posts[101]["data"]["name"]), (posts[101:], None)]
         token = ""
         for page, after in pages:
             body = {"kind": "Listing", "data": {"after": after, "dist": len(page), "modhash": None, "before": None, "children": page}}
