@@ -189,16 +189,17 @@ def test_etherscan(tmp_path: Path) -> None:
     assert str(rows[0]["wei"]) == "58111783231682072"
 
 
-def test_etherscan_error(tmp_path: Path) -> None:
-    body = b'{"status":"0","message":"NOTOK","result":"Invalid API Key (#err2)|FR7-"}'
+@pytest.mark.parametrize("text", ["Invalid API Key (#err2)|FR7-", "Max daily rate limit reached. 110000 (100%) of 100000/day"])
+def test_etherscan_error(tmp_path: Path, text: str) -> None:
+    body = json.dumps({"status": "0", "message": "NOTOK", "result": text}).encode()
     report, _, _ = landed_rows(tmp_path, "etherscan_transactions", lambda path, query: Answer(body), {})
-    assert report.status == "failed" and "Invalid API Key" in str(report.to_json())
+    assert report.status == "failed" and text in str(report.to_json())
 
 
 def test_etherscan_walks_by_block(tmp_path: Path) -> None:
     """Pages of three over seven transactions, two of them in one block: the block a page ends in is asked for again."""
     sample = json.loads(recording("whale/test_has_activity.i0.json"))["result"][0]
-    txs = [{**sample, "hash": f"0x{i}", "blockNumber": str(block)} for i, block in enumerate((5, 6, 7, 7, 8, 9, 10))]
+    txs = [{**sample, "hash": f"0x{i}", "blockNumber": str(block), "functionName": "daily Max rate limit"} for i, block in enumerate((5, 6, 7, 7, 8, 9, 10))]
 
     def answering(path: str, query: Mapping[str, str]) -> Answer:
         found = [tx for tx in txs if int(tx["blockNumber"]) >= int(query["startblock"])][: int(query["offset"])]
