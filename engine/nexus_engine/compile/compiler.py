@@ -74,10 +74,6 @@ class _Compiler:
             self.tried(f"source.records.optional[{n}]", "bad-path", lambda text=text: parse_path(text))  # type: ignore[misc]
         if self.records.optional and not self.records.zip:
             self.problem("source.records.optional", "two-shapes", "`optional` names arrays of `zip: true`")
-        for n, text in enumerate(self.records.optional):
-            self.tried(f"source.records.optional[{n}]", "bad-path", lambda text=text: parse_path(text))  # type: ignore[misc]
-        if self.records.optional and not self.records.zip:
-            self.problem("source.records.optional", "two-shapes", "`optional` names arrays of `zip: true`")
         self._declare()
         texts = self._texts()
         self._sql_fields()

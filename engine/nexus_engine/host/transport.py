@@ -189,7 +189,7 @@ class Transport:
                 do="check the host name and the clock of this machine; checking cannot be switched off",
             ) from None
         except LimitMet as error:
-            raise self._stop(str(error), hop.url, do=f"the limit is `{error.option}`") from None
+            raise self._stop(str(error), hop.url, do=f"when the answer is right, raise `{error.option}`: docs/security.md says where it is set") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise SendFailed(f"no connection to {place}: {error}", sent=False) from None
         except httpx.TimeoutException as error:
