@@ -196,3 +196,10 @@ def test_a_failing_rule_lands_nothing_and_moves_nothing(world):
 def test_nothing_read_is_said(world):
     report = world.run(AAA=[page()], BBB=[page()])
     assert (report.status, report.read) == ("empty", 0)
+
+
+def test_a_name_that_no_record_has_is_said(world):
+    world.feed(FEED.replace("qty: {{type: Nullable(UInt8), missing: [\".\"]}}", "quantity: {{type: Nullable(UInt8), from: qtty}}"))
+    report = world.run(AAA=[page(("2024-01-02", "1", 1)), page(("2024-01-03", "1", 1))], BBB=[page(("2024-01-02", "1", 1))])
+    assert (report.status, report.landed) == ("ok", 3)
+    assert report.warnings == ["`qtty` stands in none of the records looked at, so its field is null; did you mean `qty`?"]

@@ -221,3 +221,16 @@ def test_options_that_contradict_themselves(options):
 def test_an_endpoint_is_needed():
     with pytest.raises(StopFeed, match="needs `endpoint`"):
         Feed({}).read()
+
+
+def test_fewer_pages_than_when_it_was_cut_off_end_the_window():
+    pages = [3]
+
+    def script(request):
+        return answer({"rows": [{"id": int(request.query["page"])}], "pages": pages[0]})
+
+    with RawServer(script) as server:
+        whole = feed(server, "data", {"page": "page", "pages": "pages"}).read()
+        pages[0] = 1
+        rest = feed(server, "data", {"page": "page", "pages": "pages"}).read(whole[0].position)
+    assert [(payload.body, payload.last) for payload in rest] == [(b"", True)]

@@ -18,6 +18,7 @@ from nexus_engine.compile.raw import rebuild, records_of
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.stage import Stage, Staged
+from nexus_engine.deliver.unseen import unseen_names
 from nexus_engine.errors import RuleFailed, StopFeed, TooManyRefused
 
 
@@ -109,6 +110,8 @@ def work(stage: Stage, bench: Bench) -> Worked:
             kept = cut
         stats = _stats(bench, mapped) if kept.has_lines else {}
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
+    if kept.has_lines:
+        warnings += unseen_names(kept, bench.plan)
     refusals = poison + _refusals(kept, stats, bench, mapped)
     return Worked(kept, stats, refusals, failures, warnings, {}, mapped, 0, None)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from nexus_engine.clickhouse import spool
 from nexus_engine.clickhouse.engine import Engine
-from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
@@ -95,9 +96,9 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
     shown.read = max(shown.read, shown.ok + shown.filtered + shown.refused_rows)
     shown.refused = [{"record": r.record, "reasons": list(r.reasons), "raw": reader.redactor.redact(r.raw[:2000])} for r in worked.refusals[:rows]]
     if shown.ok:
-        texts = ", ".join(f"toString({ident(column['name'])}) AS {ident(column['name'])}" for column in shown.columns)
-        mapped = literal(str(folder / "page.mapped.arrow"))
-        shown.rows = engine.rows(f"SELECT {texts} FROM file({mapped}, Arrow) WHERE _ok ORDER BY _p, _i LIMIT {int(rows)}")
+        texts = ", ".join(f"toString({spool.read_expression(column)}) AS {ident(column.name)}" for column in plan.target.columns)
+        good = spool.relation(folder / "page.mapped.arrow", plan.target.columns)
+        shown.rows = engine.rows(f"SELECT {texts} FROM {good} ORDER BY _nexus_row LIMIT {int(rows)}")
 
 
 def _first(plan: Plan, reader: Reader, report: RunReport, ticket: Ticket, unit: Unit) -> Payload | None:

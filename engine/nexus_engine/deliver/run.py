@@ -211,6 +211,8 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
         reasons = Counter(": ".join(reason.split(": ", 2)[:2]) for refusal in worked.refusals for reason in refusal.reasons)
         line.observers.emit(RowsRefused(report.feed, report.run_id, len(worked.refusals), dict(reasons)))
     for warning in worked.warnings:
+        if warning in report.warnings:  # of an earlier batch
+            continue
         report.warnings.append(warning)
         line.observers.emit(RuleWarned(report.feed, report.run_id, "", warning))
     if batch is not None:

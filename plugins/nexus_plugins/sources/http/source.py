@@ -10,7 +10,7 @@ With `concurrency` above 1, pages whose number is known are asked for ahead; eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nexus_engine.contract.host import HttpResponse, Undecided
@@ -79,6 +79,9 @@ class _Reading:
             step, before = self._start()
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
+        if step is None:
+            yield Payload(b"", {}, last=True)
+            return
         try:
             while True:
                 step, page = self._fetch(step)
@@ -114,8 +117,9 @@ class _Reading:
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
-    def _start(self) -> tuple[Step, Found | None]:
-        """Where to begin: at the window's start, or behind the position when its page is still as it was."""
+    def _start(self) -> tuple[Step | None, Found | None]:
+        """Where to begin: at the window's start, or behind the position when its page is still as it was; no step when that page
+        now says that it is the last."""
         first = self._pager.first()
         position = self._request.position
         if not position:
@@ -131,7 +135,8 @@ class _Reading:
         kept = {"size": last.size} if last.size else {}
         now = {"at": last.at, **kept, **guard(page.found, self._total(page, last))}
         if now == position["guard"]:
-            return step, page.found
+            ended = self._follow(replace(last, seen=position["seen"] - page.found.count), page, None) is None
+            return None if ended else step, page.found
         self._host.log("the pages have shifted since the last run; the window starts again", page=last.page)
         return first, None
 
@@ -301,7 +306,8 @@ class _Reading:
         redact = self._host.http.redact
         return PageError(
             redact(what), url=response.url, page=step.page, body=redact(start), where=self._request.run.feed, did=_KEPT,
-            do="compare the answer with the spec's `records`, `errors` and `paginate`",
+            do="compare the answer with the spec's `records`, `errors` and `paginate`; if the spec is right, the next run asks this page "
+            f"again, and `nexus-engine state reset {self._request.run.feed}` reads everything again from the start",
         )
 
 
