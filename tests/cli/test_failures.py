@@ -162,3 +162,12 @@ def test_a_feed_test_that_fails_says_what_differs(project):
         "row {id: 3, w: 1}: there is no column w",
         "no record with '' was refused for 'cast'; reasons were: none",
     ]
+
+
+def test_a_preview_that_a_run_would_stop_at_fails(project, api):
+    project.feed("prices")
+    assert command(project.root, "preview", "prices").returncode == 0
+    api.body = b'{"rows": [{"id": 1, "v": "n/a"}, {"id": 2, "v": "n/a"}, {"id": 3, "v": 1}]}'
+    done = command(project.root, "preview", "prices")
+    assert done.returncode == 1
+    assert "a run would stop here: more than max_refused 0.5 of the records are refused" in done.stderr

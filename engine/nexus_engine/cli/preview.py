@@ -37,7 +37,10 @@ def command(context: Context, feed: str, rows: int, replay: Path | None) -> None
         context.out.json(found)
     else:
         _show(context, found)
-    if found["error"]:
+    refused = found["refused_rows"] / found["read"] if found["read"] else 0.0
+    if refused > plan.max_refused:
+        context.out.note(f"a run would stop here: more than max_refused {plan.max_refused:g} of the records are refused")
+    if found["error"] or refused > plan.max_refused:
         raise Exit(FAILED)
 
 

@@ -54,7 +54,7 @@ class Settings(Block, frozen=True, kw_only=True):
     sink: Annotated[str | None, Meta(description="the default sink; `clickhouse` unless given")] = None
     vars: Annotated[dict[str, str], Meta(description="values for `{{ vars.x }}`")] = {}
     base_urls: Annotated[
-        dict[str, str], Meta(description="a URL that takes the place of an API's: a sandbox, a mirror, a replay")
+        dict[str, str], Meta(description="the beginning of a URL -> what takes its place, for `endpoint` and `base_url`: a sandbox, a mirror, a server of your own")
     ] = {}
     retry: Annotated[RetryOptions | None, Meta(description="how requests are repeated")] = None
     timeout: Annotated[Duration | None, Meta(description="longest time for one request; `60s` unless given")] = None
