@@ -20,6 +20,7 @@ PLACES = {  # name -> (URL path behind the failure's own, further words of `sour
     "authquery": ("", 'auth: {{query: {{api_key: "{secret}"}}}}'),
     "bearer": ("", 'auth: {{bearer: "{secret}"}}'),
     "basic": ("", 'auth: {{basic: {{username: me, password: "{secret}"}}}}'),
+    "credential": ("", 'credential: one, credentials: {{one: {{header: {{X-Api-Key: "{secret}"}}}}, two: {{bearer: other}}}}'),
     "path": ("/{quoted}", ""),
     "json": ("", 'method: POST, idempotent: true, json: {{token: "{secret}"}}'),
 }

@@ -99,6 +99,7 @@ VARIANTS: list[dict[str, Any]] = [
         {"status": "429", "then": "retry", "after_header": "x-reset"}])),
     _changed((("source", "budget"), {"remaining": "x-left", "reset": "x-reset", "reset_as": "epoch", "per": "feed"})),
     _changed((("source", "budget"), {"dialect": "github"})),
+    _changed((("source", "auth"), None), (("source", "credentials"), {"one": {"bearer": "constant"}}), (("source", "credential"), "one")),
     _changed((("source", "compression"), {"zip": "*.json"})),
     _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]})),
     _changed((("cursor",), {"field": "date", "initial": "2020-01-01", "step": "1d", "delay": "2h", "bounds": "[]"})),

@@ -14,6 +14,7 @@ def quota_facts(context: Context, plan: Plan, requests: int) -> list[dict[str, A
     from nexus_engine.contract.options import Quota
     from nexus_engine.host.clock import SystemClock
     from nexus_engine.host.quota import Meter
+    from nexus_engine.host.rate import budget_key
     from nexus_engine.host.urls import origin
 
     texts = plan.source.options.get("quota") or ()
@@ -25,7 +26,8 @@ def quota_facts(context: Context, plan: Plan, requests: int) -> list[dict[str, A
         if "{{" in text or (not plan.source.api and "{{" in url):
             continue  # known when the feed runs
         quota = Quota(text)
-        left = Meter(plan.source.api or origin(url), quota, SystemClock(), context.store()).left
+        key = budget_key(plan.source.api or origin(url), str(plan.source.options.get("credential", "")))
+        left = Meter(key, quota, SystemClock(), context.store()).left
         facts.append({"quota": quota.text, "left": left, "renewals": max(0, -(-(requests - left) // quota.count))})
     return facts
 

@@ -44,10 +44,17 @@ class Policy(Options, frozen=True):
     auth: Annotated[
         dict[str, Any], Meta(description="credentials: one key that names the method, like `header`, `bearer` or `oauth2`")
     ] = {}
-    rate: Annotated[Rate | None, Meta(description="at most so many requests in any such time, `120/min`, shared by all feeds of the API")] = None
+    credentials: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="several credentials by name, each what `auth` takes, and perhaps a `rate`, `quota` or `concurrency` of its own; in an `apis.d` file"),
+    ] = {}
+    credential: Annotated[str, Meta(description="which of the API's `credentials` is used; its rate, quotas and tokens are its own")] = ""
+    rate: Annotated[
+        Rate | None, Meta(description="at most so many requests in any such time, `120/min`, shared by all feeds of the API and credential")
+    ] = None
     budget: Annotated[BudgetOptions | None, Meta(description="headers of answers that say how many requests are left, and until when")] = None
     quota: Annotated[
-        tuple[Quota, ...], Meta(description="at most so many requests in a calendar hour, day or month (UTC), `1000/day`, shared by all feeds of the API; used up, the feed stops and goes on when it renews")
+        tuple[Quota, ...], Meta(description="at most so many requests in a calendar hour, day or month (UTC), `1000/day`, shared by all feeds of the API and credential; used up, the feed stops and goes on when it renews")
     ] = ()
     concurrency: Annotated[
         Annotated[int, Meta(ge=1, le=256)] | None,

@@ -25,7 +25,7 @@ from nexus_engine.host.bare import BareHttp
 from nexus_engine.host.halt import Halt
 from nexus_engine.host.ordered import in_order
 from nexus_engine.host.quota import Spent
-from nexus_engine.host.rate import Stopped
+from nexus_engine.host.rate import Stopped, budget_key
 from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
 from nexus_engine.host.transport import Route, SendFailed, Transport
 from nexus_engine.host.urls import origin, with_params
@@ -60,7 +60,7 @@ class FeedHttp:
         self._api = api
         self._policy = policy
         self._stop = stop
-        self._auth = host.auth(api, policy.auth)
+        self._auth = host.auth(api, policy.auth, policy.credential)
         limits = host.limits
         if policy.max_body is not None and int(policy.max_body) != limits.max_body:  # the feed's or the API's own
             limits = replace(limits, max_body=int(policy.max_body), max_decompressed=2 * int(policy.max_body))
@@ -127,7 +127,7 @@ class FeedHttp:
         policy = self._policy
         rate = None if self._host.replaying else policy.rate
         authorized = auth.apply(request, BareHttp(self, self._host)) if auth is not None and self._at_home(request) else request
-        key = self._api or self._origin(request)
+        key = budget_key(self._api or self._origin(request), policy.credential)
         budget = self._host.budget(key)
         allowance = self._host.allowance(key, self._feed, policy, self._retry.max_wait_s)
 

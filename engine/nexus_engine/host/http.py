@@ -112,7 +112,7 @@ class HttpHost:
                 meters.append(self._meters[key, quota.text])
         return Allowance(told, meters, self.clock, longest_s)
 
-    def auth(self, api: str, words: Mapping[str, Any]) -> Auth | None:
+    def auth(self, api: str, words: Mapping[str, Any], credential: str = "") -> Auth | None:
         """The auth instance of these credentials, one per API and credential.
 
         Raises:
@@ -120,7 +120,7 @@ class HttpHost:
         """
         if not words:
             return None
-        key = msgspec.json.encode([api, words], order="sorted")
+        key = msgspec.json.encode([api, credential, words], order="sorted")
         with self._lock:
             if key not in self._auths:
                 self._auths[key] = self._new_auth(words)

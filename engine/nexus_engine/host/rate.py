@@ -19,6 +19,11 @@ AHEAD_S: Final = 1.0  # requests of the next second at most are kept with one tr
 RESTART_S: Final = 1.0  # a request of the process before may have arrived so long after it was sent
 
 
+def budget_key(api: str, credential: str) -> str:
+    """Whose budget it is: of an API (its name, or an origin) and of one of its credentials."""
+    return f"{api}#{credential}" if credential else api
+
+
 class StampStore(Protocol):
     """Keeps when requests were sent, over restarts. Stamps are seconds since 1970-01-01 UTC, ascending."""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from nexus_engine.contract.registry import Registry
 from nexus_engine.spec.convert import convert
+from nexus_engine.spec.credentials import check_choice, check_credentials
 from nexus_engine.spec.files import ApiFile, ProjectFile, SinkFile
 from nexus_engine.spec.loader import load_tree, read_text, shown_path
 from nexus_engine.spec.meaning import check_records
@@ -84,8 +85,12 @@ def load_apis(root: Path, registry: Registry, project: Surroundings) -> tuple[di
                 check_format(report, (key,), entry.value, registry)
             elif key == "auth" and isinstance(entry.value, MappingNode):
                 check_auth(report, (key,), entry.value, registry)
+            elif key == "credentials" and isinstance(entry.value, MappingNode):
+                check_credentials(report, (key,), entry.value, registry)
             elif key == "records" and report.clean(key):
                 check_records(report, (key,), _records(entry.value))
+        if options is not None:
+            check_choice(report, (), options_data(node, ApiFile, options), None)
         return options
 
     return _load_folder(root / "apis.d", ApiFile, check)

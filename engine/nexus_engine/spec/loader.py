@@ -21,6 +21,7 @@ from nexus_engine.contract.records import Records
 from nexus_engine.contract.registry import Registered, Registry
 from nexus_engine.spec.checking import check_file
 from nexus_engine.spec.convert import convert
+from nexus_engine.spec.credentials import check_choice, check_credentials, resolved
 from nexus_engine.spec.files import ApiFile
 from nexus_engine.spec.meaning import Blocks, check_meaning
 from nexus_engine.spec.model import CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, SourceSpec, Spec, StepSpec, TargetSpec
@@ -259,6 +260,8 @@ class _Feed:
         check_templates(report, ("source",), source, SourceSpec, plugin, templates, FEED_ROOTS)
         if "auth" in entries and isinstance(entries["auth"].value, MappingNode):
             check_auth(report, ("source", "auth"), entries["auth"].value, registry)
+        if "credentials" in entries and isinstance(entries["credentials"].value, MappingNode):
+            check_credentials(report, ("source", "credentials"), entries["credentials"].value, registry)
         if "format" in entries:
             check_format(report, ("source", "format"), entries["format"].value, registry)
         elif self.api is None or self.api.format is None:
@@ -266,6 +269,7 @@ class _Feed:
         options: type = plugin.cls.options  # type: ignore[attr-defined]
         check_values(report, ("source",), options_data(source, SourceSpec, options), options)
         if self.api is not None or not _text(source, "api"):
+            check_choice(report, ("source",), options_data(source, SourceSpec, options), self.api.options if self.api else {})
             check_whole(report, ("source",), self._merged_options(source, options), options)
 
     def _api(self, source: MappingNode) -> ApiFile | None:
@@ -284,7 +288,8 @@ class _Feed:
 
     def _merged_options(self, source: MappingNode, options: type) -> dict[str, Any]:
         own = options_data(source, SourceSpec, options)
-        return own if self.api is None else merge_options(self.api.options, own, self.api.base_url, options)
+        merged = own if self.api is None else merge_options(self.api.options, own, self.api.base_url, options)
+        return resolved(merged, own)
 
     def _check_places(self, templates: TemplateCheck) -> None:
         """Templates outside the plugins' options: allowed in `fields.*.value`, free in texts for people, refused elsewhere."""

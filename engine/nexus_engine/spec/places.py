@@ -12,7 +12,7 @@ from nexus_engine.spec.tree import Listing, Node, Path, Scalar
 from nexus_engine.spec.tree import Mapping as MappingNode
 
 SECRET_OPTIONS: Final = frozenset(
-    {"auth", "base_url", "body", "endpoint", "headers", "json", "params", "password", "path", "token", "url", "user", "username"}
+    {"auth", "base_url", "body", "credentials", "endpoint", "headers", "json", "params", "password", "path", "token", "url", "user", "username"}
 )
 """Options a secret may fill: connection, header, query, body. An option type adds its own with ``Meta(extra={"secret": True})``."""
 

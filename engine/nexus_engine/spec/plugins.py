@@ -74,12 +74,16 @@ def check_templates(
 
 def check_auth(report: Report, path: Path, node: MappingNode, registry: Registry) -> None:
     """`auth: {<method>: ...}`: one key, which names an auth plugin."""
-    if not report.clean(*path):
-        return
-    if len(node.entries) != 1:
+    if report.clean(*path):
+        check_method(report, path, node.entries, registry)
+
+
+def check_method(report: Report, path: Path, entries: Mapping[str, Any], registry: Registry) -> None:
+    """The one entry at ``path`` that names an auth method."""
+    if len(entries) != 1:
         report.add(path, "wrong-value", "expected one key that names the auth method", "installed: " + ", ".join(sorted(registry.auth)))
         return
-    name, entry = next(iter(node.entries.items()))
+    name, entry = next(iter(entries.items()))
     plugin = plugin_of(report, (*path, name), name, registry, "auth")
     if plugin is not None:
         kind: Any = plugin.cls.options  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus_engine.contract.registry import Registered, Registry
+from nexus_engine.spec.credentials import OWN
 from nexus_engine.spec.files import ApiFile, ProjectFile, SinkFile, TestFile
 from nexus_engine.spec.model import SourceSpec, Spec, StepSpec
 from nexus_engine.spec.rules import known_names
@@ -109,14 +110,15 @@ def _options(item: Registered, registry: Registry) -> dict[str, Any]:
     properties = properties_of(item.cls.options, templates=True)  # type: ignore[attr-defined]
     if "auth" in properties and registry.auth:
         auth = {key: value for key, value in properties["auth"].items() if key != "additionalProperties"}
-        properties["auth"] = auth | {
-            "properties": {
-                name: schema_of(method.cls.options, templates=True)  # type: ignore[attr-defined]
-                for name, method in sorted(registry.auth.items())
-            },
-            "additionalProperties": False,
-            "maxProperties": 1,
+        methods: dict[str, Schema] = {
+            name: schema_of(method.cls.options, templates=True)  # type: ignore[attr-defined]
+            for name, method in sorted(registry.auth.items())
         }
+        properties["auth"] = auth | {"properties": methods, "additionalProperties": False, "maxProperties": 1}
+        if "credentials" in properties:
+            own = {key: properties[key] for key in OWN if key in properties}
+            one = {"type": ["object"], "properties": methods | own, "additionalProperties": False}
+            properties["credentials"] = properties["credentials"] | {"additionalProperties": one}
     return properties
 
 
