@@ -64,6 +64,12 @@ def test_a_run_stops_at_the_quota_and_goes_on_when_it_renews(days, api):
     [
         ("quota: [5/week]", "a quota like 1000/day or 100000/month"),
         ("quota: [0/day]", "a quota like 1000/day or 100000/month"),
+        ("cost: 5", "`cost` counts against a `quota`, and there is none"),
+        ("quota: [4/day]\n  cost: 5", "one request costs 5, more than the whole quota of 4/day"),
+        ("quota: [4/day]\n  cost: much", "a whole number"),
+        ("quota: [4/day]\n  cost: {heder: x}", "did you mean `header`?"),
+        ("quota: [4/day]\n  cost: {header: x, path: y}", "a header and a path are two places"),
+        ("quota: [4/day]\n  cost: {path: 'a[x'}", "is "),
         ("budget: {dialect: twitter}", "dialect"),
         ("budget: {remaining: x-left}", "remaining and reset go together"),
         ("budget: {dialect: x, remaining: x-left}", "needs dialect, or remaining and reset"),
@@ -77,5 +83,5 @@ def test_wrong_words_are_told_before_anything_runs(days, api, words, says):
     done = command(days, "validate-config")
     assert done.returncode == 2
     assert says in done.stdout + done.stderr
-    assert "days.yaml:6" in done.stdout + done.stderr
+    assert f"days.yaml:{6 + words.count(chr(10))}" in done.stdout + done.stderr
     assert api.asked == []

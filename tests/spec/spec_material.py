@@ -99,6 +99,8 @@ VARIANTS: list[dict[str, Any]] = [
         {"status": "429", "then": "retry", "after_header": "x-reset"}])),
     _changed((("source", "budget"), {"remaining": "x-left", "reset": "x-reset", "reset_as": "epoch", "per": "feed"})),
     _changed((("source", "budget"), {"dialect": "github"})),
+    _changed((("source", "quota"), ["1000/day"]), (("source", "cost"), {"credits": "5", "header": "X-Cost", "left_header": "X-Left"})),
+    _changed((("source", "quota"), ["1000/day"]), (("source", "cost"), {"path": "meta.cost", "left_path": "meta.left"})),
     _changed((("source", "auth"), None), (("source", "credentials"), {"one": {"bearer": "constant"}}), (("source", "credential"), "one")),
     _changed((("source", "compression"), {"zip": "*.json"})),
     _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]})),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from nexus_engine.contract.options import ByteSize, Duration, Options, Quota, Rate
+from nexus_engine.contract.records import parse_path
 
 
 class RetryOptions(Options, frozen=True):
@@ -38,6 +40,25 @@ class BudgetOptions(Options, frozen=True):
             raise ValueError("`remaining` and `reset` go together")
 
 
+class CostOptions(Options, frozen=True):
+    """`cost:` of a feed or an API: the credits that a request takes from the quotas. The short form is a number."""
+
+    credits: Annotated[int, Meta(ge=0, description="credits of one request; with `header` or `path`, until its answer says it")] = 1
+    header: Annotated[str, Meta(description="response header: what the request cost")] = ""
+    path: Annotated[str, Meta(description="or: path in the JSON body of what it cost, `meta.result_count`")] = ""
+    left_header: Annotated[str, Meta(description="response header: credits left of the longest quota")] = ""
+    left_path: Annotated[str, Meta(description="or: path in the JSON body of what is left")] = ""
+
+    def __post_init__(self) -> None:
+        if (self.header and self.path) or (self.left_header and self.left_path):
+            raise ValueError("a header and a path are two places: give one of them")
+        for text in (self.path, self.left_path):
+            try:
+                parse_path(text)
+            except ValueError as error:
+                raise ValueError(f"`{text}` is {error}") from None
+
+
 class Policy(Options, frozen=True):
     """How requests of a feed are sent. What is not given comes from `nexus.yaml`, then from the engine's defaults."""
 
@@ -54,8 +75,11 @@ class Policy(Options, frozen=True):
     ] = None
     budget: Annotated[BudgetOptions | None, Meta(description="headers of answers that say how many requests are left, and until when")] = None
     quota: Annotated[
-        tuple[Quota, ...], Meta(description="at most so many requests in a calendar hour, day or month (UTC), `1000/day`, shared by all feeds of the API and credential; used up, the feed stops and goes on when it renews")
+        tuple[Quota, ...], Meta(description="at most so many requests (with `cost`: credits) in a calendar hour, day or month (UTC), `1000/day`, shared by all feeds of the API and credential; used up, the feed stops and goes on when it renews")
     ] = ()
+    cost: Annotated[
+        CostOptions | None, Meta(description="credits that one request takes from each `quota`, which then counts credits; 1 unless given")
+    ] = None
     concurrency: Annotated[
         Annotated[int, Meta(ge=1, le=256)] | None,
         Meta(description="requests of the API in flight at once; above 1, pages whose number is known are fetched side by side"),
@@ -66,3 +90,17 @@ class Policy(Options, frozen=True):
         tuple[str, ...], Meta(description="other hosts that redirects and next-links may lead to; credentials are never sent there")
     ] = ()
     max_body: Annotated[ByteSize | None, Meta(description="the largest body read, as sent; 256MB. Decompressed: twice that")] = None
+
+    @classmethod
+    def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        cost, quotas = options.get("cost"), options.get("quota")
+        if cost is None:
+            return
+        if not quotas:
+            yield "cost", "`cost` counts against a `quota`, and there is none"
+            return
+        each = str(cost.get("credits", 1) if isinstance(cost, Mapping) else cost)
+        for text in [quotas] if isinstance(quotas, str) else quotas:
+            count = str(text).strip().partition("/")[0]
+            if each.isdecimal() and count.isdecimal() and int(each) > int(count):
+                yield "cost", f"one request costs {each}, more than the whole quota of {text}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from nexus_engine.contract.host import HttpResponse
+from nexus_engine.contract.policy import CostOptions
 from nexus_engine.host.clock import Clock
-from nexus_engine.host.quota import Meter, charge
+from nexus_engine.host.cost import told
+from nexus_engine.host.quota import Meter, charge, longest
 from nexus_engine.host.rate import Stopped, Waited
 from nexus_engine.host.told import Told
 
@@ -24,10 +27,14 @@ class Allowance:
 
     Args:
         longest_s: the longest wait for a reset.
+        cost: what a request takes from the quotas.
     """
 
-    def __init__(self, told: Told | None, meters: Sequence[Meter], clock: Clock, longest_s: float) -> None:
-        self._told = told
+    def __init__(
+        self, budget: Told | None, meters: Sequence[Meter], clock: Clock, longest_s: float, cost: CostOptions | None = None
+    ) -> None:
+        self._cost = cost or CostOptions()
+        self._told = budget
         self._meters = meters
         self._clock = clock
         self._longest_s = longest_s
@@ -42,11 +49,21 @@ class Allowance:
             waiting("budget", wait)
             if self._clock.wait(stop, wait):
                 raise Stopped
-        charge(self._meters)
+        charge(self._meters, self._cost.credits)
 
-    def heard(self, headers: Mapping[str, str]) -> None:
+    def heard(self, response: HttpResponse) -> None:
+        """Learn what an answer says of the budget, of its own cost and of what is left."""
         if self._told is not None:
-            self._told.heard(headers)
+            self._told.heard(response.headers)
+        if not self._meters:
+            return
+        cost = told(response, self._cost.header, self._cost.path)
+        if cost is not None and cost != self._cost.credits:
+            for meter in self._meters:
+                meter.correct(cost - self._cost.credits)
+        left = told(response, self._cost.left_header, self._cost.left_path)
+        if left is not None:
+            longest(self._meters).heard(left)
 
     def refused_s(self) -> float | None:
         """After a 429 without Retry-After: how long until the API's count begins again, as it told."""

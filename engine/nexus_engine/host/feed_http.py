@@ -160,7 +160,7 @@ class FeedHttp:
                 ) from None
             return None
         attempt.what = ""
-        allowance.heard(response.headers)
+        allowance.heard(response)
         if is_retried(response.status):
             attempt.asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
             if response.status == 429 and attempt.asked_s is None:

@@ -110,7 +110,7 @@ class HttpHost:
                 if (key, quota.text) not in self._meters:
                     self._meters[key, quota.text] = Meter(key, quota, self.clock, self._stamps)
                 meters.append(self._meters[key, quota.text])
-        return Allowance(told, meters, self.clock, longest_s)
+        return Allowance(told, meters, self.clock, longest_s, policy.cost)
 
     def auth(self, api: str, words: Mapping[str, Any], credential: str = "") -> Auth | None:
         """The auth instance of these credentials, one per API and credential.

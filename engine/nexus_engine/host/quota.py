@@ -1,4 +1,4 @@
-"""Quotas: so many requests in a calendar hour, day or month, counted over restarts."""
+"""Quotas: so many requests, or credits, in a calendar hour, day or month, counted over restarts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from nexus_engine.contract.options import Quota
 from nexus_engine.host.clock import Clock
 from nexus_engine.host.rate import StampStore
 
+_UNITS: Final = ("hour", "day", "month")
 _AHEAD_S: Final = 1.0  # what a fast feed uses up in this time costs one transaction
 
 
 class Spent(Exception):
-    """A quota is used up. ``renews_at``: when it begins again, UTC."""
+    """A quota is used up, or has less left than the request costs. ``renews_at``: when it begins again, UTC."""
 
-    def __init__(self, quota: Quota, renews_at: datetime) -> None:
-        super().__init__(f"the quota of {quota.text} is used up")
+    def __init__(self, quota: Quota, renews_at: datetime, left: int = 0, credits: int = 1) -> None:
+        short = f" but for {left}, and a request costs {credits}" if left else ""
+        super().__init__(f"the quota of {quota.text} is used up{short}")
         self.quota = quota
         self.renews_at = renews_at
 
@@ -42,12 +44,16 @@ class Meter:
 
     @property
     def left(self) -> int:
-        """Requests left in the period that is now."""
+        """What is left in the period that is now."""
         with self._lock:
             self._turn()
             return max(self._quota.count - self._used, 0)
 
-    def spend(self) -> None:
+    @property
+    def quota(self) -> Quota:
+        return self._quota
+
+    def spend(self, credits: int = 1) -> None:
         """Count one request, before it is sent.
 
         Raises:
@@ -55,19 +61,36 @@ class Meter:
         """
         with self._lock:
             ends = self._turn()
-            if self._used >= self._quota.count:
-                raise Spent(self._quota, ends)
-            self._used += 1
-            if self._used > self._stored:
-                now = self._clock.time()
-                fast = self._stored_at <= now < self._stored_at + _AHEAD_S
-                self._keep(min(self._used + (self._quota.count // 1000 if fast else 0), self._quota.count))
-                self._stored_at = now
+            left = self._quota.count - self._used
+            if left < max(credits, 1):
+                raise Spent(self._quota, ends, max(left, 0), credits)
+            self._count(credits)
 
-    def give_back(self) -> None:
+    def _count(self, credits: int) -> None:
+        self._used = max(self._used + credits, 0)
+        if self._used > self._stored:
+            now = self._clock.time()
+            fast = self._stored_at <= now < self._stored_at + _AHEAD_S
+            self._keep(max(self._used, min(self._used + (self._quota.count // 1000 if fast else 0), self._quota.count)))
+            self._stored_at = now
+
+    def give_back(self, credits: int = 1) -> None:
         """A request that was counted was not sent."""
         with self._lock:
-            self._used = max(self._used - 1, 0)
+            self._used = max(self._used - credits, 0)
+
+    def correct(self, credits: int) -> None:
+        """A request that was counted cost that much more, or less, than was thought."""
+        with self._lock:
+            self._turn()
+            self._count(credits)
+
+    def heard(self, left: int) -> None:
+        """What is left as an answer says; believed where it is less than what was counted: an answer may be older than the last
+        request."""
+        with self._lock:
+            self._turn()
+            self._count(max(self._quota.count - left - self._used, 0))
 
     def close(self) -> None:
         with self._lock:
@@ -99,7 +122,12 @@ def period(unit: str, now: datetime) -> tuple[datetime, datetime]:
     return month, (month + timedelta(days=32)).replace(day=1)
 
 
-def charge(meters: Sequence[Meter]) -> None:
+def longest(meters: Sequence[Meter]) -> Meter:
+    """The meter of the longest period."""
+    return max(meters, key=lambda meter: _UNITS.index(meter.quota.unit))
+
+
+def charge(meters: Sequence[Meter], credits: int = 1) -> None:
     """Count one request on each meter, or on none.
 
     Raises:
@@ -108,9 +136,9 @@ def charge(meters: Sequence[Meter]) -> None:
     done: list[Meter] = []
     try:
         for meter in meters:
-            meter.spend()
+            meter.spend(credits)
             done.append(meter)
     except Spent:
         for meter in done:
-            meter.give_back()
+            meter.give_back(credits)
         raise

@@ -66,11 +66,13 @@ def _for(info: inspect.Type) -> Shaper | None:
 def _for_union(info: inspect.UnionType) -> Shaper | None:
     """Mappings go to the mapping's shaper, everything else to the list's: a union holds at most one of each."""
     mapping = listing = None
+    short = False
     for part in info.types:
         kind = part.type if isinstance(part, inspect.Metadata) else part
         shaper = _for(part)
         if isinstance(kind, (inspect.StructType, inspect.DictType)):
             mapping = mapping or shaper
+            short = short or (isinstance(kind, inspect.StructType) and kind.cls in SHORT_FORMS)
         elif isinstance(kind, (inspect.ListType, inspect.VarTupleType)):
             listing = listing or shaper
     scalars = any(isinstance(part, (inspect.StrType, inspect.IntType, inspect.FloatType, inspect.BoolType)) for part in info.types)
@@ -78,7 +80,7 @@ def _for_union(info: inspect.UnionType) -> Shaper | None:
         return None
 
     def shape(given: Any) -> Any:
-        if isinstance(given, Mapping):
+        if isinstance(given, Mapping) or (short and isinstance(given, _MOST_SCALARS)):
             return mapping(given) if mapping else given
         if listing and (isinstance(given, (list, tuple)) or not scalars):
             return listing(given)

@@ -15,13 +15,14 @@ from typing import Any, Final
 from msgspec import inspect
 
 from nexus_engine.contract.options import ByteSize, Duration, Quota, Rate, Span
+from nexus_engine.contract.policy import CostOptions
 from nexus_engine.spec.model import FieldSpec
 
 Schema = dict[str, Any]
 
 SCALARS: Final = ["string", "number", "boolean"]
 TEMPLATE: Final = r"\{\{"
-SHORT_FORMS: Final[Mapping[type, str]] = {FieldSpec: "type"}
+SHORT_FORMS: Final[Mapping[type, str]] = {FieldSpec: "type", CostOptions: "credits"}
 """A scalar where such a mapping is due fills this one key."""
 
 _UNITS: Final[Mapping[type, tuple[str, str]]] = {
@@ -153,7 +154,8 @@ def _struct(cls: type, templates: bool) -> Schema:
         schema["required"] = required
     short = SHORT_FORMS.get(cls)
     if short:
-        schema = _union([schema, {key: schema["properties"][short][key] for key in ("type", "pattern") if key in schema["properties"][short]}])
+        alone = schema["properties"][short]
+        schema = _union([schema, {key: alone[key] for key in ("type", "pattern", "patternErrorMessage", "minimum") if key in alone}])
     return schema
 
 

@@ -181,6 +181,7 @@ class HttpOptions(Policy, frozen=True):
     def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if not options.get("endpoint") and not options.get("base_url"):
             yield "", "needs `endpoint`, or an `api` with a `base_url`"
+        yield from super().problems(options)
 
     def __post_init__(self) -> None:
         if not (self.endpoint or self.base_url or self.path):
