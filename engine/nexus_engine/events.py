@@ -54,6 +54,7 @@ class PageRead(Event):
     page: int  # from 1 in its window
     body_bytes: int
     total: int | None  # records in the window, when the source says so
+    unchanged: bool = False  # the answer is that of the last run: it was not decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class BatchLanded(Event):
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
     run_id: str
-    status: str  # ok | empty | failed | stopped
+    status: str  # ok | empty | unchanged | failed | stopped
     read: int
     landed: int
     unchanged: int
@@ -116,6 +117,7 @@ class RunFinished(Event):
     quarantined: int
     elapsed_s: float
     error: str = ""
+    unchanged_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def _sentence(event: Event) -> str:
             return f"started ({event.trigger}, {event.partitions} partitions)"
         case events.RunFinished():
             counts = f"read {event.read}, landed {event.landed}, unchanged {event.unchanged}, refused {event.quarantined}"
-            return f"{event.status}: {counts}, {event.elapsed_s:.1f} s" + (f"; {event.error}" if event.error else "")
+            same = f", {event.unchanged_answers} answers unchanged" if event.unchanged_answers else ""
+            return f"{event.status}: {counts}{same}, {event.elapsed_s:.1f} s" + (f"; {event.error}" if event.error else "")
         case events.FeedLoaded():
             return f"{event.change}: {event.message}" if event.message else event.change
         case events.TableChanged():

@@ -127,7 +127,13 @@ def show(context: Context, reports: list[dict[str, Any]]) -> None:
 
 def row(report: dict[str, Any]) -> dict[str, Any]:
     """A report as a row of the summary."""
-    return {**report, "refused": report["quarantined"], "seconds": round(report["elapsed_s"], 2)}
+    return {**report, "status": status_words(report), "refused": report["quarantined"], "seconds": round(report["elapsed_s"], 2)}
+
+
+def status_words(report: dict[str, Any], status: str = "") -> str:
+    """The status, and beside rows that came, how many answers were those of the last run."""
+    status, same = status or report["status"], report.get("unchanged_answers", 0)
+    return f"{status} ({same} unchanged)" if same and status != "unchanged" else status
 
 
 def _serve(context: Context, feeds: tuple[str, ...]) -> None:

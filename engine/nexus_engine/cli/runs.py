@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.run import status_words
 from nexus_engine.errors import NexusError
 
 
@@ -25,7 +26,7 @@ def command(context: Context, feed: str | None, limit: int) -> None:
     if context.out.as_json:
         context.out.json([msgspec.to_builtins(run) for run in found])
         return
-    rows = [{**_counts(run.report), "run": run.run_id, "feed": run.feed, "trigger": run.trigger, "status": run.status,
+    rows = [{**_counts(run.report), "run": run.run_id, "feed": run.feed, "trigger": run.trigger, "status": status_words(run.report, run.status),
              "started": run.started_at} for run in found]
     if rows:
         context.out.table(rows, ("run", "feed", "trigger", "status", "started", "read", "landed", "refused", "requests", "seconds"))
@@ -49,7 +50,7 @@ def show(context: Context, run_id: str) -> None:
         context.out.json(msgspec.to_builtins({"run": run, "books": books, "requests": requests}))
         return
     out = context.out
-    out.line(f"run {run.run_id}: feed {run.feed}, {run.trigger}, {run.status}, {run.started_at} to {run.finished_at or '?'}")
+    out.line(f"run {run.run_id}: feed {run.feed}, {run.trigger}, {status_words(run.report, run.status)}, {run.started_at} to {run.finished_at or '?'}")
     if books:
         out.line()
         out.table([{"partition": b.partition or "-", "from": b.window_start, "to": b.window_end, **b.counts, "complete": b.complete} for b in books])

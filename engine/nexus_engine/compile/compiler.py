@@ -27,7 +27,10 @@ from nexus_engine.contract.sink import Column, Target
 from nexus_engine.spec.model import RuleSpec, Spec
 
 # Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
-_NOT_POSITION = {"auth", "credential", "headers", "timeout", "retry", "rate", "budget", "quota", "cost", "concurrency", "limits", "hosts", "max_body", "errors"}
+_NOT_POSITION = {
+    "auth", "credential", "headers", "timeout", "retry", "rate", "budget", "quota", "cost",
+    "concurrency", "limits", "hosts", "max_body", "errors", "conditional",
+}
 _INTERNAL = ("_nexus_", "_p", "_i", "_row", "_ok", "_filtered")
 
 

@@ -34,7 +34,9 @@ class Payload:
     ``body`` is JSON text (bytes) or a list of dicts (encoded by the host). ``position`` is JSON and means "resume after
     this"; ``{}`` is allowed only on the last payload. ``last`` says the window ends with it. A window that has no
     records yields one payload with an empty body (b"") and ``last=True``, or nothing at all.
-    ``total`` is the number of records the source says the window has.
+    ``total`` is the number of records the source says the window has. ``memo`` of a window's last payload is JSON that the next
+    reading of the partition is given (``ReadRequest.memo``); it is kept in the transaction that makes the rows of the window
+    safe. ``unchanged``: the source found that what it read last time has not changed, and sends no records.
     """
 
     body: bytes | list[dict[str, Any]]
@@ -43,6 +45,8 @@ class Payload:
     page: int = 1
     url: str = ""  # redacted, for messages and lineage
     total: int | None = None
+    memo: JSON = None
+    unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class ReadRequest:
 
     ``options`` is an instance of the source's ``options`` type, templates rendered for this partition and window.
     ``position`` is None at the start of a window, else the ``position`` of the last payload that is safe:
-    a retry is ``read`` again with it.
+    a retry is ``read`` again with it. ``memo`` is the ``memo`` of the window that was read last: what it speaks of has
+    landed, and was read with the same spec. None when there is none.
     """
 
     options: Any
@@ -62,6 +67,7 @@ class ReadRequest:
     want: Want
     run: RunInfo
     host: Host
+    memo: JSON = None
 
 
 class Source(Protocol):

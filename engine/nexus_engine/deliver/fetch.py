@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Partition, Payload
 from nexus_engine.deliver.batch import Worked
@@ -26,7 +28,9 @@ RECONNECTS = 5
 @dataclass
 class Ticket:
     """One partition in one run. ``safe`` is its position as the state store has it (``stored``: that JSON itself, None before
-    the first batch); only the loop moves it. ``space`` says whose position it is: empty for the feed's own, live one."""
+    the first batch); only the loop moves it. ``space`` says whose position it is: empty for the feed's own, live one.
+    ``memo`` is that of the window that its thread read last: windows become safe in order, so it is ahead of ``safe`` and never
+    of what will be stored with it."""
 
     partition: Partition
     safe: Position
@@ -34,6 +38,10 @@ class Ticket:
     failed: bool = False
     finished: bool = False
     space: str = ""
+    memo: Any = None
+
+    def __post_init__(self) -> None:
+        self.memo = self.safe.memo
 
     @property
     def key(self) -> str:
@@ -218,5 +226,6 @@ def plugin_failed(error: Exception) -> PluginFailed:
 def advance(rule: CursorPlan | None, position: Position, unit: Unit, payload: Payload, seen: str | None) -> Position:
     """The position after one more payload of ``unit`` is safe; ``seen`` is the greatest cursor value so far in the window."""
     if payload.last:
-        return close(rule, Position(cursor=position.cursor, seen=seen), unit)
+        closed = close(rule, Position(cursor=position.cursor, seen=seen), unit)
+        return msgspec.structs.replace(closed, memo=payload.memo)
     return opened(position, unit, payload.position, seen)

@@ -67,8 +67,8 @@ def error_report(error: NexusError, redact: Callable[[str], str], partition: str
 class RunReport(Books, kw_only=True):
     """The outcome of one run of one feed.
 
-    ``status``: ok, empty (nothing was read and nothing failed), failed (at least one partition stopped with an error),
-    stopped (drained before its end; the next run goes on).
+    ``status``: ok, empty (nothing was read and nothing failed), unchanged (nothing was read, because answers were those of the
+    last run), failed (at least one partition stopped with an error), stopped (drained before its end; the next run goes on).
     """
 
     run_id: str
@@ -81,6 +81,7 @@ class RunReport(Books, kw_only=True):
     requests: int = 0
     batches: int = 0
     windows: int = 0  # that were read to their end
+    unchanged_answers: int = 0  # that were those of the last run and were not decoded
     books: list[WindowBooks] = []
     warnings: list[str] = []
     errors: list[ErrorReport] = []

@@ -153,7 +153,7 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
     if not ticket.failed:
         stage.add(stage.unit(ticket.partition, unit.window, (ticket, unit)), payload)
         line.observers.emit(
-            PageRead(report.feed, report.run_id, ticket.partition.key, payload.page, len(payload.body), payload.total)
+            PageRead(report.feed, report.run_id, ticket.partition.key, payload.page, len(payload.body), payload.total, payload.unchanged)
         )
     return 0
 
@@ -256,6 +256,7 @@ def _moved(line: Line, worked: Worked, moves: Moves) -> None:
 
 def _tell_windows(line: Line, worked: Worked, report: RunReport) -> None:
     """How far a run has come whose windows are known: those that are whole and safe, and the time that the others will take."""
+    report.unchanged_answers += sum(staged.payload.unchanged for staged in worked.stage.payloads)
     ended = sum(staged.payload.last for staged in worked.stage.payloads)
     report.windows += ended
     if line.job.windows and ended:
@@ -363,4 +364,4 @@ def _verdict(report: RunReport, tickets: list[Ticket], stopped: bool) -> str:
         return "failed"
     if stopped and not all(ticket.finished and ticket.safe.window is None for ticket in tickets):
         return "stopped"
-    return "ok" if report.read else "empty"
+    return "ok" if report.read else "unchanged" if report.unchanged_answers else "empty"

@@ -214,6 +214,7 @@ class Session:
             RunFinished(
                 report.feed, report.run_id, report.status, report.read, report.landed, report.unchanged, report.superseded,
                 report.filtered, report.quarantined, report.elapsed_s, report.errors[0].what if report.errors else "",
+                report.unchanged_answers,
             )
         )
 

@@ -7,7 +7,7 @@ intent is recorded a crash fetches again from the old position.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,7 +80,7 @@ class Stage:
 
     def add(self, unit: int, payload: Payload) -> None:
         """Append a payload; one without records keeps its place in the order and writes no line."""
-        bare = Payload(b"", payload.position, payload.last, payload.page, payload.url, payload.total)
+        bare = replace(payload, body=b"")
         self._write(len(self.payloads), unit, bare, body_bytes(payload.body) if payload.body else b"")
 
     def _write(self, p: int, unit: int, bare: Payload, body: bytes) -> None:

@@ -5,7 +5,8 @@ A position is JSON, per partition::
     {"cursor": "2026-10-01",                      low-water mark: everything before it was asked for and is safe
      "window": {"start": ..., "end": ...},        the window that is open, pinned; null between windows
      "resume": {...},                             the source's own "resume after this" inside the open window
-     "seen":   "2026-11-02"}                      greatest cursor value read in the open window
+     "seen":   "2026-11-02",                      greatest cursor value read in the open window
+     "memo":   {...}}                             what the source wants to be told at the next reading
 
 The cursor moves only when a window ends: sources may list newest first.
 """
@@ -31,6 +32,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     window: dict[str, str | None] | None = None
     resume: Any = None
     seen: str | None = None
+    memo: Any = None
 
     def data(self) -> dict[str, Any]:
         """Plain JSON, as the state store keeps it."""
@@ -228,7 +230,8 @@ def _before(kind: str, text: str) -> str:
 
 def opened(position: Position, unit: Unit, resume: Any, seen: str | None) -> Position:
     """The position inside a window, after a payload that is not its last."""
-    return Position(cursor=position.cursor, window={"start": unit.window.start, "end": unit.window.end}, resume=resume, seen=seen)
+    window = {"start": unit.window.start, "end": unit.window.end}
+    return Position(cursor=position.cursor, window=window, resume=resume, seen=seen, memo=position.memo)
 
 
 def close(rule: CursorPlan | None, position: Position, unit: Unit) -> Position:

@@ -108,7 +108,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one feed. ``status``: running, ok, empty, failed, stopped, or interrupted (its process died)."""
+    """One run of one feed. ``status``: running, ok, empty, unchanged, failed, stopped, or interrupted (its process died)."""
 
     run_id: str
     feed: str

@@ -157,6 +157,9 @@ class ErrorRule(Options, frozen=True):
             _check_path(text)
 
 
+_NOT_PAGED = "`conditional` is for a feed without `paginate`: a first page that did not change says nothing about the others"
+
+
 class HttpOptions(Policy, frozen=True):
     """Options of the `http` source. In an `apis.d` file: `base_url` and whatever holds for every feed of the API."""
 
@@ -176,12 +179,21 @@ class HttpOptions(Policy, frozen=True):
     idempotent: Annotated[bool | None, Meta(description="may be sent again after a failure; true for GET, else false")] = None
     paginate: Annotated[Paginate | None, Meta(description="how pages follow each other")] = None
     errors: Annotated[tuple[ErrorRule, ...], Meta(description="errors inside answers; the first that holds decides")] = ()
+    conditional: Annotated[
+        bool,
+        Meta(
+            description="ask with the last answer's `ETag` and `Last-Modified`, and compare its body with that of the last run: a 304, or "
+            "the same body, is not read again; not with `paginate`"
+        ),
+    ] = False
 
     @classmethod
     def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if not options.get("endpoint") and not options.get("base_url"):
             yield "", "needs `endpoint`, or an `api` with a `base_url`"
         yield from super().problems(options)
+        if options.get("paginate") and str(options.get("conditional", "")).lower() == "true":
+            yield "conditional", _NOT_PAGED
 
     def __post_init__(self) -> None:
         if not (self.endpoint or self.base_url or self.path):
@@ -195,6 +207,8 @@ class HttpOptions(Policy, frozen=True):
             raise ValueError("`paginate.into: json` needs a mapping under `json`")
         if words is not None and self.page_size is not None:
             raise ValueError("`page_size` is for a feed without `paginate`")
+        if words is not None and self.conditional:
+            raise ValueError(_NOT_PAGED)
 
     @property
     def url(self) -> str:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nexus_engine.contract.host import HttpResponse, Undecided
+from nexus_engine.contract.host import HttpRequest, HttpResponse, Undecided
 from nexus_engine.contract.options import JSON
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
 from nexus_plugins.sources.http import rules, stream
 from nexus_plugins.sources.http.ahead import Ahead
+from nexus_plugins.sources.http.conditional import NOT_MODIFIED, Condition
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
 from nexus_plugins.sources.http.options import HttpOptions
 from nexus_plugins.sources.http.paginate import Pager, Step, WrongPage, guard
@@ -35,6 +36,8 @@ class Page:
     pieces: tuple[bytes, ...]
     found: Found
     response: HttpResponse
+    ruled: bool = False  # one of the feed's `errors` decided what it is
+    unchanged: bool = False  # it is that of the last run, and was not looked into
 
 
 class _Smaller(Exception):
@@ -61,7 +64,8 @@ class _Reading:
         self._options = options
         self._host = request.host
         self._pager = Pager(options, flat=self._host.flat, start=request.window.start)
-        self._accept = rules.statuses(options.errors)
+        self._condition: Condition | None = None
+        self._accept = rules.statuses(options.errors) | ({NOT_MODIFIED} if options.conditional else frozenset())
         flat = self._host.flat
         wanted = (*self._pager.paths, *rules.paths(options.errors))
         leaves = request.want.leaves if not flat else ()
@@ -104,16 +108,17 @@ class _Reading:
             judged[:] = [self._judge(step, response, self._judge_start)]
 
         try:
-            asked = self._pager.request(step)
+            asked = self._asked(step)
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
         response = self._host.http.stream(asked, accept=self._accept, check=judge)
-        if response.file is None or not judged[0].found.count:
-            yield Payload(b"", {}, last=True, url=response.url)
+        page = judged[0]
+        if response.file is None or not page.found.count:
+            yield Payload(b"", {}, last=True, url=response.url, memo=self._memo(page), unchanged=page.unchanged)
             return
         try:
             with response.file:
-                yield from stream.payloads(self._request, response)
+                yield from stream.payloads(self._request, response, self._memo(page))
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
@@ -164,7 +169,7 @@ class _Reading:
         try:
             self._page = self._ahead.take(step)
             if self._page is None:
-                self._host.http.send(self._pager.request(step), accept=self._accept, check=judge)
+                self._host.http.send(self._asked(step), accept=self._accept, check=judge)
         except _Smaller:
             self._ahead.close()
             smaller = self._pager.smaller(step)
@@ -174,11 +179,29 @@ class _Reading:
         self._fetched = step
         return step, self._page
 
+    def _asked(self, step: Step) -> HttpRequest:
+        request = self._pager.request(step)
+        if not self._options.conditional:
+            return request
+        self._condition = Condition(self._host.http, request, self._request.memo, fresh=not self._request.position)
+        return self._condition.request
+
+    def _memo(self, page: Page) -> JSON:
+        return None if self._condition is None else self._condition.memo(page.response, ruled=page.ruled)
+
+    def _unchanged(self, step: Step, response: HttpResponse) -> bool:
+        try:
+            return self._condition is not None and self._condition.holds(response)
+        except ValueError as error:
+            raise self._wrong(str(error), step, response) from None
+
     def _judge(self, step: Step, response: HttpResponse, read: Callable[[Step, HttpResponse, bytes], Page] | None = None) -> Page:
         """Raises:
         PageError: the answer is not the page the spec promised.
         RetryLater: it may be when asked again.
         """
+        if self._unchanged(step, response):
+            return Page((), Found(0, {}), response, unchanged=True)
         body = response.body.removeprefix(_BOM)
         try:
             if not 200 <= response.status < 300:
@@ -238,7 +261,7 @@ class _Reading:
             return None
         response, says = answer.response, self._host.http.redact(rules.text(rule, answer))
         if rule.then in ("empty", "end"):
-            return Page((), Found(0, {}), response)
+            return Page((), Found(0, {}), response, ruled=True)
         if rule.then == "retry":
             raise RetryLater(f"the answer says: {says}", after_s=rules.wait_s(rule, answer))
         if rule.then == "smaller_page" and self._pager.smaller(step) is not None:
@@ -299,7 +322,9 @@ class _Reading:
         pieces = page.pieces or (b"",)
         if len(pieces) > 1:  # one payload: a position inside a page does not exist
             pieces = (b"[" + b",".join(piece.strip()[1:-1] for piece in pieces if piece.strip() != b"[]") + b"]",)
-        yield Payload(pieces[0], position, last=following is None, page=step.page, url=url, total=total)
+        yield Payload(
+            pieces[0], position, last=following is None, page=step.page, url=url, total=total, memo=self._memo(page), unchanged=page.unchanged
+        )
 
     def _wrong(self, what: str, step: Step, response: HttpResponse) -> PageError:
         start = response.body[:1000].decode("utf-8", "replace")

@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterator
 
 from nexus_engine.contract.host import HttpResponse
+from nexus_engine.contract.options import JSON
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_plugins.sources.http.envelope import WrongShape
 
 
-def payloads(request: ReadRequest, response: HttpResponse) -> Iterator[Payload]:
-    """The payloads behind the request's position.
+def payloads(request: ReadRequest, response: HttpResponse, memo: JSON = None) -> Iterator[Payload]:
+    """The payloads behind the request's position; the last one with ``memo``.
 
     Raises:
         WrongShape: the body, or a part of it, is not of the feed's format.
@@ -27,7 +28,7 @@ def payloads(request: ReadRequest, response: HttpResponse) -> Iterator[Payload]:
         request.host.log("the body has changed since the last run; the window starts again")
         safe = 0
     response.file.seek(0)
-    yield from _behind(request, response, safe)
+    yield from _behind(request, response, safe, memo)
 
 
 def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str) -> bool:
@@ -40,7 +41,7 @@ def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str
     return False
 
 
-def _behind(request: ReadRequest, response: HttpResponse, safe: int) -> Iterator[Payload]:
+def _behind(request: ReadRequest, response: HttpResponse, safe: int, memo: JSON) -> Iterator[Payload]:
     """Each payload is held back until it is known whether it is the last."""
     held: Payload | None = None
     came = hashlib.blake2b(digest_size=16)
@@ -54,9 +55,9 @@ def _behind(request: ReadRequest, response: HttpResponse, safe: int) -> Iterator
                 return
         held = Payload(text, {"piece": number, "digest": came.hexdigest()}, page=number, url=response.url)
     if held is None:
-        yield Payload(b"", {}, last=True, url=response.url)
+        yield Payload(b"", {}, last=True, url=response.url, memo=memo)
     else:
-        yield Payload(held.body, {}, last=True, page=held.page, url=held.url)
+        yield Payload(held.body, {}, last=True, page=held.page, url=held.url, memo=memo)
 
 
 def _pieces(request: ReadRequest, response: HttpResponse) -> Iterator[tuple[int, bytes]]:
