@@ -31,8 +31,8 @@ def days(project, api):
 def test_a_run_stops_at_the_quota_and_goes_on_when_it_renews(days, api):
     words = ("days", "--from", "2020-01-01", "--to", "2020-02-01")
     [quota] = as_json(command(days, "plan", *words, "--json"))["quotas"]
-    assert quota == {"quota": "5/month", "left": 5, "renewals": 1}
-    assert "5/month: 5 left now; it must renew 1 times" in command(days, "plan", *words).stdout
+    assert quota == {"quota": "5/month", "used": 0, "left": 5, "needed": 8, "credits": False, "renewals": 1}
+    assert "5/month: 0 used, 5 left now, 8 needed; it must renew 1 times" in command(days, "plan", *words).stdout
 
     done = command(days, "run", *words, "--json")
     [report] = as_json(done)["runs"]
@@ -45,7 +45,7 @@ def test_a_run_stops_at_the_quota_and_goes_on_when_it_renews(days, api):
     assert report["closes"]
 
     [quota] = as_json(command(days, "plan", *words, "--json"))["quotas"]
-    assert quota == {"quota": "5/month", "left": 0, "renewals": 1}
+    assert quota == {"quota": "5/month", "used": 5, "left": 0, "needed": 3, "credits": False, "renewals": 1}
     assert command(days, "run", *words).returncode == 1
     assert len(api.asked) == 5  # used up is used up, also in the next process
 
@@ -57,6 +57,28 @@ def test_a_run_stops_at_the_quota_and_goes_on_when_it_renews(days, api):
     assert len(api.asked) == 8
     assert len(set(api.asked)) == 4  # two series, four windows, none asked twice
     assert all(api.asked.count(path) == 2 for path in set(api.asked))
+
+
+@pytest.mark.capability("Budgets: plan of the next run", spec="nexus-engine plan FEED")
+def test_plan_tells_what_the_next_run_takes(days, api):
+    path = days / "sources.d" / "days.yaml"
+    path.write_text(path.read_text().replace("quota: [5/month]", "quota: [30/month, 900/day]\n  cost: 7\n  rate: 2/min"))
+    expected = as_json(command(days, "plan", "days", "--json"))["expected"]
+    assert (expected["requests"], expected["requests_expected"], expected["rows_expected"], expected["least_s"]) == (6, None, None, 120)
+    assert expected["quotas"][0] == {"quota": "30/month", "used": 0, "left": 30, "needed": 42, "credits": True, "renewals": 1}
+    assert expected["quotas"][1]["renewals"] == 0
+    path.write_text(path.read_text().replace("\n  rate: 2/min", ""))
+    api.body = json.dumps({"rows": [{"day": f"2024-01-{n:02}", "v": n} for n in (5, 6, 7)]}).encode()
+    assert command(days, "run", "days", "--once").returncode == 1  # four of six requests
+    path.write_text(path.read_text().replace("30/month", "300/month"))
+    assert command(days, "run", "days", "--once").returncode == 0
+    text = command(days, "plan", "days").stdout
+    assert "requests  at least" in text and "as in the last run" in text
+    assert "300/month: 21 used, 279 left now" in text, text
+    assert "900/day: 49 used, 851 left now" in text, text
+    expected = as_json(command(days, "plan", "days", "--json"))["expected"]
+    assert expected["rows_expected"] == 3 * expected["requests"] > 0
+    assert expected["requests_expected"] == expected["requests"]
 
 
 @pytest.mark.parametrize(

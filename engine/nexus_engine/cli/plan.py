@@ -53,6 +53,7 @@ def command(context: Context, feed: str, sql: bool, start: str | None, end: str 
 
 def _facts(context: Context, plan: Plan) -> dict[str, Any]:
     """What is asked, what is promised, what is made. Options are shown as written: secrets are still their names."""
+    from nexus_engine.cli.plan_expected import expected
     from nexus_engine.clickhouse.ddl import feed_ddl
     from nexus_engine.deliver.reader import partitions
     from nexus_engine.service.schedule import next_fire
@@ -62,13 +63,15 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
     timed = plan.schedule is not None and not plan.schedule.stream
     store = context.store()
     now = datetime.now(UTC).replace(microsecond=0)
+    due = _due(plan, store.positions(plan.feed), now)
     return {
         "feed": plan.feed,
         "file": plan.spec_file,
         "source": {"plugin": plan.source.plugin, "api": plan.source.api, "options": plan.source.options, "format": plan.source.format},
         "partitions": [partition.key for partition in partitions(plan.source.each)],
         "cursor": plan.cursor,
-        "windows": _due(plan, store.positions(plan.feed), now),
+        "windows": due,
+        "expected": expected(context, plan, due["count"]),
         "positions": store.positions(plan.feed),
         "schedule": plan.schedule,
         "next_run": next_fire(plan.schedule, now).isoformat() if timed and plan.schedule else None,
@@ -109,6 +112,8 @@ def span(seconds: float) -> str:
 def _show(context: Context, facts: dict[str, Any]) -> None:
     import msgspec
 
+    from nexus_engine.cli.plan_expected import expected_lines
+
     out, source = context.out, facts["source"]
     out.line(f"{facts['feed']}  ({facts['file']})")
     out.line(f"  asks      {source['plugin']}{' of api ' + source['api'] if source['api'] else ''}, format {source['format']}")
@@ -122,6 +127,8 @@ def _show(context: Context, facts: dict[str, Any]) -> None:
         lookback = f"{cursor.lookback_months}mo" if cursor.lookback_months else span(cursor.lookback_s)
         out.line(f"  windows   by {cursor.field} ({cursor.kind}), from {cursor.initial or 'the beginning'}, lookback {lookback}")
         out.line(f"  due now   {due['count']}{' or more' if due['more'] else ''} window{'s' if due['count'] != 1 else ''}, from {due['first'] or 'the beginning'} to {due['last'] or 'the end'}")
+    for line in expected_lines(facts["expected"], more=facts["windows"]["more"]):
+        out.line(line)
     for partition, position in facts["positions"].items():
         out.line(f"  stands at {partition or '(one)'}: {msgspec.json.encode(position).decode()}")
     if facts["next_run"]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nexus_engine.cli.context import Context
-from nexus_engine.cli.plan_quota import quota_facts, quota_line
+from nexus_engine.cli.plan_expected import expected, expected_lines
 
 if TYPE_CHECKING:
     from nexus_engine.compile.plan import Plan
@@ -16,8 +16,6 @@ SHOWN = 12
 
 def show_range(context: Context, plan: Plan, words: dict[str, Any]) -> None:
     """What is left to ask in the range, per partition; how long it takes at least, when the feed has a rate."""
-    from nexus_engine.cli.progress import left
-
     facts = range_facts(context, plan, words)
     if context.out.as_json:
         context.out.json(facts)
@@ -25,11 +23,8 @@ def show_range(context: Context, plan: Plan, words: dict[str, Any]) -> None:
     out = context.out
     out.line(f"{facts['feed']}: {facts['backfill']}")
     out.line(f"  windows   {facts['windows']} in {len(facts['partitions'])} partitions, {facts['done']} of them done: {facts['left']} left")
-    out.line(f"  requests  at least {facts['requests']} (one per window; more where a window has more than one page)")
-    if facts["least_s"] is not None:
-        out.line(f"  time      at least {left(facts['least_s'])}, at the rate {facts['rate']}")
-    for fact in facts["quotas"]:
-        out.line(f"  quota     {quota_line(fact)}")
+    for line in expected_lines(facts):
+        out.line(line)
     for item in facts["partitions"][:SHOWN]:
         ends = " … ".join([*item["first"], *item["last"]])
         out.line(f"  {item['partition'] or '(one)'}: {item['left']} left{': ' + ends if ends else ''}")
@@ -64,22 +59,10 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
         shown = [f"{unit.window.start}..{unit.window.end}" for unit in units]
         found.append({"partition": ticket.partition.key, "left": len(units), "first": shown[:2], "last": shown[2:][-1:]})
     left = sum(item["left"] for item in found)
-    rate = str(plan.source.options.get("rate", ""))
     return {
-        "feed": plan.feed, "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "requests": left,
-        "rate": rate, "least_s": _least_s(rate, left), "partitions": found,
-        "quotas": quota_facts(context, plan, left),
+        "feed": plan.feed, "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "partitions": found,
+        **expected(context, plan, left, backfill=True),
         "warnings": [] if asks_for_the_end(plan) else [
             "the request does not use `window.end`: each window is answered up to the present, whatever --to says"
         ],
     }  # fmt: skip
-
-
-def _least_s(text: str, requests: int) -> float | None:
-    """Seconds that so many requests take at the rate; None without one."""
-    from nexus_engine.contract.options import Rate
-
-    if not text or "{{" in text:
-        return None
-    rate = Rate(text)
-    return max(0, requests - rate.count) / rate.count * rate.per_s
