@@ -23,6 +23,9 @@ from nexus_engine.spec.rules import RULES
 from nexus_engine.testing.reference import Maker, keys_table, keys_with_parts, options_makers, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+import proof  # noqa: E402  beside this script
+
 ROOMS = (
     "errors", "events", "contract", "clickhouse", "spec", "project", "compile", "state", "host", "deliver", "service", "testing", "cli",
 )  # fmt: skip
@@ -58,6 +61,8 @@ def makers(registry: Registry) -> dict[str, Maker]:
         "errors": _errors,
         "rooms": _rooms,
         "auth methods": lambda: _auth(registry),
+        "capabilities": proof.capabilities,
+        "faults": proof.faults,
     }
     return tables | options_makers(registry)
 

@@ -49,7 +49,7 @@ def ask(host, url, feed, credential, policy, times):
         assert http.send(HttpRequest("GET", url)).status == 200
 
 
-@pytest.mark.capability("Budgets: rate per API and credential", spec="credentials: {research: {bearer: ..., rate: 60/min}}")
+@pytest.mark.capability("Budgets: rate per API and credential", spec='credentials: {research: {bearer: "{{ secrets.RESEARCH }}", rate: 60/min}}')
 def test_one_credential_does_not_spend_anothers_rate_and_feeds_of_one_share_it_over_restarts(store):
     clock, policy = FakeClock(START), {"rate": Rate("5/min")}
     with RawServer(lambda request: answer(b"{}")) as server:
@@ -113,7 +113,7 @@ class Project_:
         return load_feeds(self.project, REGISTRY)
 
 
-@pytest.mark.capability("Auth: several named credentials per API", spec="credentials: {research: {header: {X-Api-Key: ...}}, trading: {oauth2: ...}}")
+@pytest.mark.capability("Auth: several named credentials per API", spec='credentials: {research: {header: {X-Api-Key: "{{ secrets.RESEARCH }}"}}, trading: {bearer: "{{ secrets.TRADING }}"}}')
 def test_each_feed_sends_the_credential_it_names(tmp_path):
     with RawServer(lambda request: answer({"rows": [{"id": 1}]})) as server:
         world = Project_(tmp_path, server.url, "rate: 1000/s\n")

@@ -26,6 +26,8 @@ def days(project, api):
     return project.root
 
 
+@pytest.mark.capability("Budgets: plan shows requests, time and quota", spec="nexus-engine plan FEED --from 2020-01-01 --to 2021-01-01")
+@pytest.mark.capability("Backfill: progress", spec="nexus-engine status")
 def test_plan_and_run_and_status(days, api):
     words = ("days", "--from", "2020-01-01", "--to", "2020-02-01")
     found = as_json(command(days, "plan", *words, "--json"))

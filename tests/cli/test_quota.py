@@ -28,6 +28,8 @@ def days(project, api):
     return project.root
 
 
+@pytest.mark.capability("Budgets: a used-up quota stops with what is left to do, and goes on", spec="quota: [1000/day]")
+@pytest.mark.capability("Budgets: plan shows requests, time and quota", spec="nexus-engine plan FEED --from 2020-01-01 --to 2021-01-01")
 def test_a_run_stops_at_the_quota_and_goes_on_when_it_renews(days, api):
     words = ("days", "--from", "2020-01-01", "--to", "2020-02-01")
     [quota] = as_json(command(days, "plan", *words, "--json"))["quotas"]

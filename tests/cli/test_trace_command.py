@@ -2,9 +2,12 @@
 
 import sqlite3
 
+import pytest
+
 from cli_projects import as_json, command
 
 
+@pytest.mark.capability("Raw archive: trace from a row to its request", spec="nexus-engine trace FEED")
 def test_rows_lead_to_their_batch_run_and_requests(project, api):
     project.feed("days")
     assert command(project.root, "run", "days", "--once").returncode == 0

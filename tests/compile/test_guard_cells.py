@@ -282,6 +282,7 @@ def _number_text(chance: random.Random) -> str:
     return f"{chance.choice(['', '', '-'])}{text}{power}"
 
 
+@pytest.mark.capability("Incremental: a time as cursor: epoch, ISO 8601, a format", spec="fields: {date: Date, at: {type: DateTime64(3), from: t, epoch: ms}}")
 @pytest.mark.parametrize(("unit", "power"), [("s", 0), ("ms", 3), ("us", 6), ("ns", 9)])
 def test_epoch(feed, unit: str, power: int) -> None:
     one = 10**power
@@ -316,6 +317,7 @@ FORMATS = [
 ]  # fmt: skip
 
 
+@pytest.mark.capability("Incremental: a time as cursor: epoch, ISO 8601, a format", spec='fields: {date: {type: Date, from: day, format: "%d/%m/%Y"}}')
 @pytest.mark.parametrize(("format", "texts", "kind"), FORMATS, ids=[row[0] for row in FORMATS])
 def test_strptime_formats(feed, format: str, texts: list[str], kind: str) -> None:
     bench = feed({"id": "UInt32", "t": {"type": kind, "format": format}})

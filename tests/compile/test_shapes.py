@@ -33,6 +33,11 @@ SHAPES = {
 }  # fmt: skip
 
 
+@pytest.mark.capability("Shapes: a list of lists", spec="records: {path: rows, columns: [t, price, volume]}")
+@pytest.mark.capability("Shapes: an object by id or date", spec="records: {path: coins, by: coin}")
+@pytest.mark.capability("Shapes: meta and rows", spec='records: {path: "[1]"}')
+@pytest.mark.capability("Shapes: one record per body", spec="records: {path: block, one: true}")
+@pytest.mark.capability("Shapes: parallel arrays with optional columns", spec="records: {path: chart, zip: true}")
 @pytest.mark.parametrize("name", SHAPES)
 def test_shape(feed, name: str) -> None:
     records, fields, body, wanted = SHAPES[name]
@@ -135,6 +140,7 @@ def test_row_numbers_are_unique_over_many_payloads(feed) -> None:
     assert [row["a"] for row in rows] == [row["_p"] * 1000 + row["_i"] for row in rows]
 
 
+@pytest.mark.capability("Shapes: parallel arrays with optional columns", spec="records: {path: chart, zip: true, optional: [adjclose]}")
 def test_an_array_that_is_absent_is_null_only_where_that_is_declared(feed) -> None:
     fields = {"a": {"type": "Int32", "from": "t"}, "b": {"type": "Nullable(String)", "from": "q.gone"}}
     for body in (b'{"t":[1,2]}', b'{"t":[1,2],"q":{"gone":[]}}', b'{"t":[1,2],"q":{"gone":null}}'):

@@ -42,6 +42,9 @@ def run(root: Path, url: str, *, threads=3):
     return report, [(row["cik"], row["id"]) for row in rows]
 
 
+@pytest.mark.capability("Errors: skip the partition", spec="errors: [{status: 404, then: skip}]")
+@pytest.mark.capability("Errors: not yet: try at the next run", spec="errors: [{status: 403, matches: AccessDenied, then: not_yet}]")
+@pytest.mark.capability("Errors: SEC's 403 on an unpublished day", spec="errors: [{status: 403, matches: AccessDenied, then: not_yet}]")
 @pytest.mark.parametrize(("status", "says"), [(403, "not there yet: HTTP 403"), (404, "skipped: HTTP 404")])
 def test_what_is_not_there_is_a_note_and_is_asked_for_again(tmp_path, status, says):
     missing = {"/B"}
@@ -75,6 +78,8 @@ def test_nothing_but_what_is_not_there_is_an_empty_run(tmp_path):
         assert (report.status, report.errors, len(report.warnings)) == ("empty", [], 3)
 
 
+@pytest.mark.capability("Errors: stop the feed", spec="errors: [{status: 429, path: title, equals: UsageCapExceeded, then: stop}]")
+@pytest.mark.capability("Errors: X's monthly cap", spec="errors: [{status: 429, path: title, equals: UsageCapExceeded, then: stop}]")
 def test_a_cap_that_is_used_up_is_met_once_and_stops_every_partition(tmp_path):
     def script(request):
         if request.path == "/B":

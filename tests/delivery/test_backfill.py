@@ -74,6 +74,7 @@ def world(tmp_path):
     return World(tmp_path)
 
 
+@pytest.mark.capability("Backfill: a range with a position of its own", spec="nexus-engine run FEED --from 2020-01-01 --to 2021-01-01 --each series=DGS10")
 def test_a_backfill_has_its_own_position_and_the_live_one_stays(world):
     assert world.run().landed == 6
     live = world.positions
@@ -90,6 +91,7 @@ def test_a_backfill_has_its_own_position_and_the_live_one_stays(world):
     assert {line.split(" ")[1] for line in world.asked} == {"2024-01-11..2024-01-12"}, "the live run goes on where it was"
 
 
+@pytest.mark.capability("Backfill: an interrupted one goes on", spec="nexus-engine run FEED --from 2020-01-01 --to 2021-01-01")
 def test_what_was_cut_off_goes_on_inside_its_window(world):
     world.days({**{day: day for day in range(1, 9)}, 7: "down"})
     report = world.run("2024-01-01", "2024-01-09", each=["symbol=BBB"])

@@ -11,6 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from nexus_engine.deliver import crash
 from raw_server import RawServer, answer
 
@@ -57,6 +59,7 @@ def child(*homes: Path, crash_at: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env={**os.environ, "NEXUS_CRASH_AT": crash_at}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.capability("Paging: pages side by side, in order", spec="paginate: {page: page, pages: pages}\nconcurrency: 4")
 def test_no_page_is_lost_or_landed_twice(tmp_path, visit=4):
     api = Api()
     with RawServer(api) as server:

@@ -76,6 +76,9 @@ class World:
         return report
 
 
+@pytest.mark.capability("Incremental: cursor from a field", spec="cursor: {field: date, initial: 2024-01-01}")
+@pytest.mark.capability("Incremental: a position for each partition", spec="each: {symbol: [AAA, BBB]}")
+@pytest.mark.capability("Fan-out: a list", spec="each: {symbol: [AAA, BBB]}")
 def test_rows_land_exactly_and_a_second_run_adds_only_what_changed(world):
     first = {"AAA": [page(("2024-01-02", "12345678901234567.8900000001", 1), ("2024-01-03", "1.5", "."))], "BBB": [page(("2024-01-02", 2, 255))]}
     report = world.run(**first)
@@ -93,6 +96,8 @@ def test_rows_land_exactly_and_a_second_run_adds_only_what_changed(world):
     assert world.rows == [{"n": 5}]
 
 
+@pytest.mark.fault("F15: a changed type", behaviour="the record goes to quarantine as it came, with the reason; the others land")
+@pytest.mark.fault("F15: null where a value is due", behaviour="the record goes to quarantine as it came, with the reason; the others land")
 def test_bad_rows_go_to_quarantine_raw_and_good_ones_land(world):
     rows = [("2024-01-02", "1", 1), ("2024-02-30", "1", 1), ("2024-01-03", "1.00000000001", 1), ("2024-01-04", "2", 256), ("2024-01-05", "3", 3)]
     world.feed(FEED + "max_refused: 0.7\n")
@@ -133,6 +138,7 @@ def test_pages_mapped_ahead_of_a_refused_one_do_not_land(world):
     assert len(world.rows) == 24
 
 
+@pytest.mark.capability("Fan-out: one partition's error holds back no other", spec="each: {symbol: [AAA, BBB]}")
 def test_a_failed_partition_keeps_its_page_and_holds_back_no_other(world):
     good = [page((f"2024-01-0{n}", "1", 1)) for n in range(2, 6)]
     report = world.run(AAA=[*good[:2], {"raise": "the path rows is absent"}, good[3]], BBB=good)
@@ -146,6 +152,7 @@ def test_a_failed_partition_keeps_its_page_and_holds_back_no_other(world):
     assert world.positions["symbol=AAA"] == {"cursor": "2024-01-05"}
 
 
+@pytest.mark.fault("F15: a missing field", behaviour="more than `max_refused` of a page refused stops the partition in front of it")
 def test_a_page_that_is_mostly_refused_stops_its_partition_in_front_of_it(world):
     good = [page(*[(f"2024-01-{n:02}", "1", 1) for n in range(start, start + 5)]) for start in (1, 6, 11)]
     spoilt = {"rows": [{"date": row["day"], **{k: v for k, v in row.items() if k != "day"}} for row in good[1]["rows"]]}
@@ -198,6 +205,7 @@ def test_nothing_read_is_said(world):
     assert (report.status, report.read) == ("empty", 0)
 
 
+@pytest.mark.fault("F15: a missing field", behaviour="a nullable one becomes null, and the run warns with the nearest name")
 def test_a_name_that_no_record_has_is_said(world):
     world.feed(FEED.replace("qty: {{type: Nullable(UInt8), missing: [\".\"]}}", "quantity: {{type: Nullable(UInt8), from: qtty}}"))
     report = world.run(AAA=[page(("2024-01-02", "1", 1)), page(("2024-01-03", "1", 1))], BBB=[page(("2024-01-02", "1", 1))])

@@ -8,6 +8,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
@@ -71,6 +73,7 @@ def expected(days):
     return sorted([symbol, f"2024-01-{day:02}", v] for symbol in ("AAA", "BBB") for day, v in days.items())
 
 
+@pytest.mark.capability("Backfill: an interrupted one goes on", spec="nexus-engine run FEED --from 2020-01-01 --to 2021-01-01")
 def test_backfill(tmp_path, capsys):
     """Into a table without a key, where nothing would absorb what comes twice."""
     days = {day: day for day in range(1, 7)}
@@ -86,6 +89,7 @@ def test_backfill(tmp_path, capsys):
         print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")
 
 
+@pytest.mark.capability("Quarantine replay: the books close", spec="nexus-engine quarantine replay FEED")
 def test_quarantine_replay(tmp_path, capsys):
     """Records refused by an old spec, into a table without a key; most of them pass the new one."""
     days = {9: 1, 10: 1010, 11: 1011, 12: "x"}

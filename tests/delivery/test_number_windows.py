@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from raw_server import RawServer, answer
 
 from nexus_engine.compile.feeds import load_feeds
@@ -44,6 +46,8 @@ def run(root: Path, text: str, column: str):
         return [row[column] for row in session.engine.rows(f"SELECT {column} FROM m.t ORDER BY ALL")]
 
 
+@pytest.mark.capability("Incremental: a number as cursor", spec='cursor: {field: block, initial: 1, step: 5000, end: 900000, bounds: "[]", lookback: 12}')
+@pytest.mark.capability("Incremental: inclusive and exclusive bounds", spec='cursor: {field: block, initial: 1, step: 5000, end: 900000, bounds: "[]"}')
 def test_blocks_in_steps_come_once_each_and_the_next_run_goes_on(tmp_path):
     head = 34
 
@@ -60,6 +64,8 @@ def test_blocks_in_steps_come_once_each_and_the_next_run_goes_on(tmp_path):
         assert sorted(set(rows)) == list(range(58))
 
 
+@pytest.mark.capability("Paging: newest first: ends at what was read before", spec="paginate: {cursor: meta.next_token, param: pagination_token, stop_when: seen, seen: id}")
+@pytest.mark.capability("Incremental: a number as cursor", spec="cursor: {field: id, initial: 1}")
 def test_newest_first_with_tokens_goes_back_to_what_was_read(tmp_path):
     tweets = [1900000000000000000 + n for n in range(25)]
 

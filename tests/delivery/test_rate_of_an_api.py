@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from raw_server import RawServer, answer
 
 from nexus_engine.compile.feeds import load_feeds
@@ -21,6 +23,8 @@ target: {{table: r.t{n}}}
 """
 
 
+@pytest.mark.capability("Budgets: rate and concurrency of an API, shared by its feeds", spec="rate: 120/min\nconcurrency: 4")
+@pytest.mark.capability("Budgets: kept over restarts", spec="rate: 120/min")
 def test_no_sliding_window_over_the_limit(tmp_path):
     lock, refused = threading.Lock(), []
 

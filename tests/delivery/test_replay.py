@@ -77,6 +77,8 @@ def row(day, v):
     return {"day": f"2024-01-{day:02}", "v": v}
 
 
+@pytest.mark.capability("Quarantine replay: records through the mended spec", spec="nexus-engine quarantine replay FEED")
+@pytest.mark.capability("Quarantine replay: the books close", spec="nexus-engine quarantine replay FEED")
 def test_what_passes_leaves_and_what_does_not_stays(world):
     world.feed(255)
     world.pages({"rows": [row(2, 1), row(3, 700), row(4, "many"), row(5, 800), row(6, 5)]})

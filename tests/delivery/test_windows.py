@@ -20,6 +20,8 @@ def test_without_a_cursor_everything_is_asked_each_time():
     assert close(None, Position(seen="x"), Unit(Window())) == Position()
 
 
+@pytest.mark.capability("Incremental: a date as cursor", spec="cursor: {field: date, initial: 2000-01-01}")
+@pytest.mark.capability("Incremental: lookback", spec="cursor: {field: date, initial: 2000-01-01, lookback: 30d}")
 def test_first_run_starts_at_initial_and_later_ones_look_back():
     rule = CursorPlan(field="date", kind="date", initial="2000-01-01", lookback_s=30 * 86400)
     assert spans(rule, Position()) == [("2000-01-01", "2026-11-23", True)]
@@ -27,6 +29,7 @@ def test_first_run_starts_at_initial_and_later_ones_look_back():
     assert spans(rule, Position(cursor="2000-01-10")) == [("2000-01-01", "2026-11-23", True)]
 
 
+@pytest.mark.capability("Incremental: resume by page inside a window", spec="cursor: {field: date, initial: 2000-01-01, lookback: 1d}")
 def test_an_open_window_is_finished_with_its_own_bounds_before_a_new_one():
     rule = CursorPlan(field="date", kind="date", initial="2000-01-01", lookback_s=86400)
     open_ = Position(cursor="2026-11-01", window={"start": "2026-10-31", "end": "2026-11-20"}, resume={"page": 3}, seen="2026-11-19")
@@ -37,6 +40,8 @@ def test_an_open_window_is_finished_with_its_own_bounds_before_a_new_one():
     assert len(list(units(rule, same_day, NOW))) == 1
 
 
+@pytest.mark.capability("Incremental: windows in steps", spec="cursor: {field: date, initial: 1990-01-01, step: 1y}")
+@pytest.mark.capability("Paging: walking by date", spec="cursor: {field: date, initial: 1990-01-01, step: 1y}")
 def test_steps_of_a_year_align_to_the_calendar():
     rule = CursorPlan(field="date", kind="date", initial="2024-03-05", step_months=12)
     assert spans(rule, Position()) == [
@@ -47,6 +52,8 @@ def test_steps_of_a_year_align_to_the_calendar():
     assert spans(rule, Position(cursor="2026-11-20")) == [("2026-01-01", "2027-01-01", True)]
 
 
+@pytest.mark.capability("Incremental: windows in steps", spec='cursor: {field: at, initial: "2026-11-21T09:00:00Z", step: 1d}')
+@pytest.mark.capability("Incremental: a time as cursor: epoch, ISO 8601, a format", spec='cursor: {field: at, initial: "2026-11-21T09:00:00Z", step: 1d}')
 def test_steps_in_seconds_end_now():
     rule = CursorPlan(field="t", kind="datetime", initial="2026-11-21T09:00:00Z", step_s=86400)
     assert spans(rule, Position()) == [
@@ -91,6 +98,7 @@ def test_a_number_looks_back_by_a_number_and_never_before_initial():
     assert spans(halves, Position(cursor="10")) == [("9.5", None, True)]
 
 
+@pytest.mark.capability("Incremental: end", spec="cursor: {field: block, initial: 100, step: 100, end: 350}")
 def test_numbers_in_steps_end_at_end_and_never_move_past_what_was_read():
     rule = CursorPlan(field="block", kind="number", initial="100", step_s=100.0, end="350")
     assert spans(rule, Position()) == [("100", "200", True), ("200", "300", True), ("300", "350", True)]
@@ -100,6 +108,7 @@ def test_numbers_in_steps_end_at_end_and_never_move_past_what_was_read():
     assert [(u.window.start, u.window.end, u.final) for u in pieces(rule, "100", "250")] == [("100", "200", False), ("200", "250", False)]
 
 
+@pytest.mark.capability("Incremental: delay", spec="cursor: {field: date, initial: 2026-11-20, delay: 2d}")
 def test_windows_end_so_long_before_now():
     rule = CursorPlan(field="date", kind="date", initial="2026-11-20", delay_s=2 * 86400)
     assert spans(rule, Position()) == [("2026-11-20", "2026-11-21", True)]
@@ -116,6 +125,7 @@ def asked_for(rule, now=NOW):
     return [(w.start, w.end) for w in (asked(rule, unit) for unit in units(rule, Position(), now))]
 
 
+@pytest.mark.capability("Incremental: inclusive and exclusive bounds", spec='cursor: {field: date, initial: 2026-01-01, step: 1mo, bounds: "[]"}')
 @pytest.mark.parametrize(
     ("kind", "initial", "step", "end", "bounds", "windows"),
     [

@@ -34,6 +34,7 @@ def streamed(form, body, size=10, content_type="", want=ALL):
     return list(form.stream(io.BytesIO(body), content_type=content_type, want=want, size=size))
 
 
+@pytest.mark.capability("Formats: JSON lines", spec="format: jsonl")
 def test_each_line_is_a_record_with_its_own_text():
     body = b'{"a": 1.50, "b":"x\\u00e9"}\r\n\r\n  [1, 2]\n"s"\nnull'
     assert list(JSONL.pieces(body, content_type="", want=ALL)) == [b'[{"a": 1.50, "b":"x\\u00e9"},[1, 2],"s",null]']
@@ -48,6 +49,7 @@ def test_pieces_are_the_lines_whatever_their_size(records, size):
     assert [record for piece in streamed(JSONL, body[:-1], size) for record in json.loads(piece.text)] == records
 
 
+@pytest.mark.capability("Formats: charset from header, BOM or declaration", spec="format: {jsonl: {encoding: latin-1}}")
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_json_lines_in_other_charsets(encoding):
     body = '{"a":"é"}\n{"a":2}\n'.encode(encoding)
@@ -83,6 +85,7 @@ def fixed(body, leaves=("Form Type", "Company Name", "CIK"), **options):
     return json.loads(next(FwfFormat(FwfOptions(**options)).pieces(body.encode(), content_type="", want=Want(".", tuple(leaves)))))
 
 
+@pytest.mark.capability("Formats: fixed width", spec='format: {fwf: {after: "---"}}')
 def test_columns_by_the_header_line():
     rows = fixed(INDEX, after="-----")
     assert rows == [
@@ -94,6 +97,7 @@ def test_columns_by_the_header_line():
     assert fixed(INDEX.split("10-Q")[0], after="---") == []
 
 
+@pytest.mark.capability("Formats: fixed width", spec="format: {fwf: {columns: {form: {start: 0, width: 12}, company: {start: 12, width: 62}}}}")
 def test_columns_by_their_places():
     places = {"form": Place(width=12), "name": Place(start=12, width=24), "cik": Place()}
     assert fixed(INDEX, ("cik", "form"), after="---", columns=places)[0] == {"cik": "2178", "form": "10-Q"}
@@ -132,6 +136,7 @@ def test_flat_formats_stream_the_same_rows():
     assert [piece.records for piece in streamed(widths, INDEX.encode(), 1, want=Want(".", ("CIK",)))] == [1, 1, 1]
 
 
+@pytest.mark.capability("Formats: CSV and TSV: dialect, comments, header elsewhere", spec='format: {csv: {delimiter: "\\t", header: "Date", until: Total, trim: true}}')
 @pytest.mark.parametrize(
     ("body", "options", "wanted"),
     [
@@ -163,6 +168,7 @@ def zipped(**members):
 PACK = {"gzip": gzip.compress, "bz2": bz2.compress, "zstd": lambda data: pa.Codec("zstd").compress(data, asbytes=True), "zip": lambda data: zipped(x=data)}
 
 
+@pytest.mark.capability("Formats: gzip, bz2, zstd, zip members by glob", spec="compression: zstd\nformat: jsonl")
 @pytest.mark.parametrize("kind", PACK)
 def test_packed_bodies_and_cut_ones(kind):
     body = b"".join(b'{"a":%d}\n' % (n * 7919) for n in range(20_000))
@@ -183,6 +189,7 @@ def test_packed_bodies_and_cut_ones(kind):
         streamed(small, packed, 50_000)
 
 
+@pytest.mark.capability("Formats: gzip, bz2, zstd, zip members by glob", spec='compression: {zip: "*.csv"}\nformat: csv')
 def test_members_of_a_zip():
     body = zipped(b_csv="a\n2\n", a_csv="a\n1\n", readme_txt="no")
     form = Unpacking(CsvFormat(CsvOptions()), "zip", "*.csv")

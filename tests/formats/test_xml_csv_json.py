@@ -34,6 +34,7 @@ def xml(body, records, leaves, content_type="", **namespaces):
     return json.loads(pieces[0])
 
 
+@pytest.mark.capability("Formats: XML and Atom: namespaces, attributes", spec='format: {xml: {inside: content/properties, namespaces: {d: "urn:d"}}}\nrecords: feed/entry')
 @pytest.mark.parametrize("records", ["feed/entry", "entry", "/feed/entry"])
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "utf-16", "windows-1252"])
 def test_an_atom_feed(records, encoding):
@@ -41,11 +42,13 @@ def test_an_atom_feed(records, encoding):
     assert xml(body, records, LEAVES, **NS) == [dict(zip(LEAVES, row, strict=True)) for row in ROWS]
 
 
+@pytest.mark.capability("Formats: charset from header, BOM or declaration", spec="format: xml\nrecords: feed/entry")
 def test_the_server_names_the_charset_where_the_document_does_not():
     assert xml("<r>é</r>".encode("latin-1"), ".", ["."], "application/xml; charset=ISO-8859-1") == [{".": "é"}]
     assert xml(ATOM.format("utf-8").encode(), "entry", ["id"], "text/xml; charset=us-ascii")[1] == {"id": "é"}
 
 
+@pytest.mark.capability("Formats: XML and Atom: namespaces, attributes", spec='format: {xml: {namespaces: {d: "urn:d"}}}\nrecords: feed/d:entry')
 def test_names_without_prefix_match_in_any_namespace_and_with_one_only_in_theirs():
     body = b'<r xmlns:a="urn:a" xmlns:b="urn:b"><e><a:x>1</a:x><b:x>2</b:x></e></r>'
     assert xml(body, "e", ["x", "b:x"], b="urn:b") == [{"x": "1", "b:x": "2"}]
@@ -100,6 +103,7 @@ def rows(body, leaves, content_type="text/csv", **options):
     return json.loads(piece)
 
 
+@pytest.mark.capability("Formats: CSV and TSV: dialect, comments, header elsewhere", spec='format: {csv: {delimiter: ";", comment: "#", skip: 2}}')
 @pytest.mark.parametrize(
     ("body", "options", "records"),
     [
@@ -150,6 +154,9 @@ def test_whatever_csv_writes_is_read_back(pairs):
     assert [(row["a"], row["b"]) for row in got] == pairs
 
 
+@pytest.mark.capability("Formats: JSON", spec="format: json")
+@pytest.mark.fault("F10: 1e400", behaviour="the text is kept as it came; no `Float64` takes it, so its record is refused")
+@pytest.mark.fault("F10: a BOM", behaviour="is taken off")
 @pytest.mark.parametrize(
     ("body", "text"),
     [

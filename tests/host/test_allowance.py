@@ -59,6 +59,8 @@ DIALECTS = {
 }  # fmt: skip
 
 
+@pytest.mark.capability("Budgets: learned from headers, in every dialect", spec="budget: {dialect: reddit}")
+@pytest.mark.capability("Budgets: kept over restarts", spec="budget: {dialect: github}")
 @pytest.mark.parametrize(("words", "tell"), DIALECTS.values(), ids=list(DIALECTS))
 def test_a_told_budget_is_used_up_and_never_overdrawn(words, tell, store):
     clock, events = FakeClock(START + 0.4), []
@@ -92,6 +94,7 @@ def test_side_by_side_it_is_not_overdrawn_either():
     assert api.refused <= 3  # in the moment after a reset nothing is known yet: at most the requests then in flight
 
 
+@pytest.mark.capability("Errors: wait for the reset", spec="budget: {dialect: x}")
 def test_a_429_that_only_tells_the_reset_waits_for_it():
     clock = FakeClock(START)
     api = Metered(clock, 3, 60, DIALECTS["x"][1])
@@ -114,6 +117,7 @@ def test_a_reset_far_away_ends_the_run_with_its_position_kept():
         assert len(server.requests) == 1
 
 
+@pytest.mark.capability("Budgets: learned from headers, in every dialect", spec="budget: {remaining: x-calls-left, reset: x-calls-reset, reset_as: epoch, per: feed}")
 def test_feeds_with_limits_of_their_own():
     clock, lefts = FakeClock(START), {"/a": 1, "/b": 5}
 
@@ -140,6 +144,8 @@ def test_answers_that_tell_nothing_change_nothing(headers):
             assert http.send(HttpRequest("GET", server.url)).status == 200
 
 
+@pytest.mark.capability("Budgets: daily and monthly quotas", spec="quota: [1000/day, 100000/month]")
+@pytest.mark.capability("Budgets: kept over restarts", spec="quota: [1000/day]")
 def test_a_quota_is_shared_kept_and_renewed(store):
     clock = FakeClock(START)
     policy = Policy(quota=(Quota("7/day"), Quota("9/month")))

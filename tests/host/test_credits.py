@@ -46,7 +46,7 @@ def until_spent(store, clock, url, feeds, *quotas):
     raise AssertionError("never spent")
 
 
-@pytest.mark.capability("Budgets: credits, a request costs more than one", spec="quota: [1000/day], cost: 5")
+@pytest.mark.capability("Budgets: credits, a request costs more than one", spec="quota: [1000/day]\ncost: 5")
 def test_the_quota_counts_credits_of_all_feeds_and_goes_on_when_it_renews(store):
     clock = FakeClock(START)
     with RawServer(lambda _: answer(b"{}")) as server:
@@ -77,7 +77,7 @@ TOLD = [
 
 
 @pytest.mark.parametrize(("cost", "tell"), TOLD)
-@pytest.mark.capability("Budgets: credits told by the answer", spec="cost: {credits: 5, header: X-Credits-Used, left_header: X-Credits-Left}")
+@pytest.mark.capability("Budgets: credits told by the answer", spec="quota: [1000/day]\ncost: {credits: 5, header: X-Credits-Used, left_header: X-Credits-Left}")
 def test_what_the_answer_says_it_cost_counts(store, cost, tell):
     clock, costs = FakeClock(START), iter([1, 6, 2, 9, 2])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from nexus_engine.host.http import HttpHost
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.urls import BaseUrls, resolve, with_params
 from nexus_plugins.auth import static
-from raw_server import RawServer, answer
+from raw_server import Raw, RawServer, answer
 
 SECRET = "S3CRET/key+with=odd chars"
 AUTH = {"header": static.HeaderAuth, "query": static.QueryAuth, "bearer": static.BearerAuth, "basic": static.BasicAuth}
@@ -43,6 +44,8 @@ def moved(to: str, status: int = 302):
     return answer(b"", status, {"Location": to})
 
 
+@pytest.mark.fault("5.4: secrets to another origin by redirect", behaviour="headers, cookies, credentials and secrets in a query are left out")
+@pytest.mark.fault("5.4: secrets to another origin by a next URL or Link", behaviour="headers, cookies, credentials and secrets in a query are left out")
 @pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
 @pytest.mark.parametrize("way", ["redirect", "redirect with the query", "next-link", "next-link with the query"])
 def test_no_secret_reaches_another_origin(words, way):
@@ -68,6 +71,10 @@ def test_no_secret_reaches_another_origin(words, way):
             assert other.requests[0].query == {"page": "2"}
 
 
+@pytest.mark.capability("Auth: key in a header", spec='auth: {header: {X-Api-Key: "{{ secrets.KEY }}"}}')
+@pytest.mark.capability("Auth: key in the query", spec='auth: {query: {api_key: "{{ secrets.KEY }}"}}')
+@pytest.mark.capability("Auth: bearer", spec='auth: {bearer: "{{ secrets.TOKEN }}"}')
+@pytest.mark.capability("Auth: basic", spec='auth: {basic: {username: me, password: "{{ secrets.PASSWORD }}"}}')
 @pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
 def test_credentials_stay_on_the_own_origin_through_redirects(words):
     with RawServer(lambda request: moved("/b?x=1") if request.path == "/a" else answer({"ok": 1})) as own:
@@ -79,6 +86,7 @@ def test_credentials_stay_on_the_own_origin_through_redirects(words):
                 assert "x-api-key" in request.headers or "authorization" in request.headers
 
 
+@pytest.mark.fault("F11: a redirect to another origin", behaviour="is refused unless `hosts` names it")
 @pytest.mark.parametrize("kind", ["redirect", "next-link"])
 def test_another_origin_is_refused_unless_it_is_allowed(kind):
     with RawServer(lambda _: answer({"ok": 1})) as other, RawServer(lambda _: moved(other.url + "/x")) as own:
@@ -89,6 +97,9 @@ def test_another_origin_is_refused_unless_it_is_allowed(kind):
         assert other.requests == []
 
 
+@pytest.mark.fault("F11: a redirect loop", behaviour="stops after `limits.max_redirects`")
+@pytest.mark.fault("F11: a redirect to another origin", behaviour="is refused unless `hosts` names it")
+@pytest.mark.fault("5.3: what is no http URL", behaviour="is refused before anything is sent")
 @pytest.mark.parametrize(
     ("to", "says"),
     [
@@ -106,11 +117,13 @@ def test_a_redirect_that_must_not_be_followed(to, says):
         client().send(HttpRequest("GET", own.url + "/a"))
 
 
+@pytest.mark.fault("5.3: link-local and metadata addresses", behaviour="are never reached")
 def test_an_allowed_host_at_a_metadata_address_is_refused():
     with RawServer(lambda _: moved("http://169.254.169.254/latest")) as own, pytest.raises(StopFeed, match="link-local or metadata"):
         client(["169.254.169.254"]).send(HttpRequest("GET", own.url + "/a"))
 
 
+@pytest.mark.fault("F11: from https to http", behaviour="is refused, also when `hosts` names it")
 def test_https_to_http_is_refused_also_when_the_host_is_allowed():
     with RawServer(lambda _: moved("http://api.invalid/b")) as own, pytest.raises(StopFeed, match="from https to http"):
         http = client(["api.invalid"], base_urls={"https://api.invalid": own.url})
@@ -125,6 +138,8 @@ def test_a_redirected_post(status):
         assert (again.method, again.body) == (("POST", b"{}") if status in (307, 308) else ("GET", b""))
 
 
+@pytest.mark.fault("5.3: link-local and metadata addresses", behaviour="are never reached")
+@pytest.mark.fault("5.3: a private address out of an answer", behaviour="is refused unless the feed's own host is private")
 @pytest.mark.parametrize(
     ("address", "from_answer", "private_base", "is_refused"),
     [
@@ -149,6 +164,7 @@ def test_addresses(address, from_answer, private_base, is_refused):
     assert bool(refused(address, from_answer=from_answer, private_base=private_base)) is is_refused
 
 
+@pytest.mark.capability("Paging: the next URL: absolute, relative, a piece of a query", spec="paginate: {next: links.next}")
 @pytest.mark.parametrize(
     ("base", "link", "url"),
     [
@@ -164,6 +180,7 @@ def test_links(base, link, url):
     assert resolve(base, link) == url
 
 
+@pytest.mark.capability("Requests: each value is encoded on its own", spec='params: {q: "é& = %"}')
 def test_parameters_replace_their_namesakes_and_are_encoded_one_by_one():
     url = with_params("https://a.b?keep=%2F1&old=1#frag", [("old", "é &="), ("page[size]", "10"), ("r", "1"), ("r", "2")])
     assert url == "https://a.b/?keep=%2F1&old=%C3%A9%20%26%3D&page%5Bsize%5D=10&r=1&r=2"
@@ -187,3 +204,45 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "")
     with RawServer(lambda _: answer({"ok": 1})) as own:
         assert client().send(HttpRequest("GET", own.url)).status == 200
+
+
+@pytest.mark.fault("5.3: a name that changes its address (DNS rebinding)", behaviour="each connection looks the name up once and goes to the address that was judged")
+@pytest.mark.parametrize("second", ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254", "100.100.100.200"])
+def test_a_name_that_leads_elsewhere_the_second_time_is_judged_again(second, monkeypatch):
+    asked, real = [], socket.getaddrinfo
+
+    def rebinding(host, port, *rest, **kw):
+        if host != "rebind.invalid" or kw.get("flags"):
+            return real(host, port, *rest, **kw)
+        asked.append(host)
+        return real("127.0.0.1" if len(asked) == 1 else second, port, *rest, **kw)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    once = Raw([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"])  # and the connection is closed: the next request needs a new one
+    with RawServer(lambda _: once) as own:
+        http = client()
+        url = f"http://rebind.invalid:{own.port}/a"
+        assert http.send(HttpRequest("GET", url)).status == 200
+        with pytest.raises(StopFeed, match="rebind.invalid is at .*link-local or metadata") as caught:
+            http.send(HttpRequest("GET", url))
+        assert "look at what the API answers" in caught.value.do
+        assert len(own.requests) == 1
+    assert len(asked) == 2  # never looked up a second time between the judgement and the connection
+
+
+@pytest.mark.fault("5.3: a private address out of an answer", behaviour="is refused unless the feed's own host is private")
+@pytest.mark.parametrize("host", ["inner.invalid", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "127.1"])
+def test_a_link_of_a_public_api_leads_to_no_private_address_however_it_is_written(host, monkeypatch):
+    real = socket.getaddrinfo
+
+    def names(name, port, *rest, **kw):
+        known = {"public.invalid": "93.184.216.34", "inner.invalid": "127.0.0.1"}
+        return real(name if kw.get("flags") else known.get(name, name), port, *rest, **kw)
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    with RawServer(lambda _: answer({"ok": 1})) as inner:
+        link = f"http://{host}:{inner.port}/latest"
+        http = client([host.strip("[]"), f"{host}:{inner.port}"])
+        with pytest.raises(StopFeed, match="not a public address|can be read in two ways"):
+            http.send(HttpRequest("GET", link, base="http://public.invalid/a"))
+        assert inner.requests == []

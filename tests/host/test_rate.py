@@ -6,6 +6,8 @@ import random
 import threading
 import time
 
+import pytest
+
 from nexus_engine.contract.host import HttpRequest
 from nexus_engine.contract.options import Duration, Rate
 from nexus_engine.contract.policy import Policy, RetryOptions
@@ -135,6 +137,8 @@ def test_waiting_is_told():
     assert [(event.reason, event.wait_s >= 1) for event in waits] == [("rate", True)] * 2
 
 
+@pytest.mark.capability("Budgets: rate and concurrency of an API, shared by its feeds", spec="rate: 120/min\nconcurrency: 4")
+@pytest.mark.capability("Fan-out: bounded concurrency", spec="each: {symbol: [A, B, C, D]}\nconcurrency: 2")
 def test_concurrency_is_shared_by_the_feeds_of_an_api():
     running, most, lock = [0], [0], threading.Lock()
 

@@ -43,6 +43,7 @@ def test_exchanges_over_tls_share_a_connection(trusted):
         assert server.connections == 2
 
 
+@pytest.mark.fault("F4: an answer that drips", behaviour="ends at `timeout`, which counts from the first to the last byte")
 def test_a_tls_answer_that_drips_meets_the_deadline(trusted):
     def pieces():
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -54,11 +55,13 @@ def test_a_tls_answer_that_drips_meets_the_deadline(trusted):
         client(timeout=Duration("300ms")).send(HttpRequest("GET", server.url))
 
 
+@pytest.mark.fault("F4: a server that never answers", behaviour="ends at `timeout` and asks again")
 def test_a_server_silent_in_the_handshake_meets_the_deadline():
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(RetryLater, match="no connection.*timed out"):
         client(timeout=Duration("300ms")).send(HttpRequest("GET", f"https://127.0.0.1:{silent.getsockname()[1]}/"))
 
 
+@pytest.mark.fault("F12: a certificate that expired, of another host, self-signed", behaviour="stops the feed with the host and the reason; nothing is sent")
 @pytest.mark.parametrize(
     ("name", "says"), [("expired", "certificate has expired"), ("other", "IP address mismatch|not valid for"), ("good", "self|issuer")]
 )
@@ -71,6 +74,7 @@ def test_a_certificate_that_is_not_valid_stops_the_feed(name, says, monkeypatch)
         assert server.requests == []
 
 
+@pytest.mark.fault("F12: plain HTTP where TLS is due", behaviour="fails closed")
 def test_plain_http_where_tls_is_due_and_the_other_way_round(trusted):
     with RawServer(lambda _: answer(b"{}"), server_side("good")) as server, pytest.raises(RetryLater):
         client().send(HttpRequest("GET", f"http://127.0.0.1:{server.port}/"))

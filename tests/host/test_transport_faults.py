@@ -55,6 +55,7 @@ OK = answer({"ok": 1})
 
 
 # F1
+@pytest.mark.fault("F1: Retry-After in every form", behaviour="waits the stated time; garbage, negative and past values fall back to the growing random wait")
 @pytest.mark.parametrize(
     ("header", "waited"),
     [
@@ -78,6 +79,7 @@ def test_retry_after_in_every_form(header, waited):
         assert len(server.requests) == 2
 
 
+@pytest.mark.fault("F1: a wait longer than allowed", behaviour="ends the run with its position kept, and says when to ask again")
 @pytest.mark.parametrize("header", ["99999999999", "1e300", "inf", "3600", formatdate(1_900_000_000, usegmt=True)])
 def test_a_wait_longer_than_allowed_ends_the_run_at_once(header):
     with RawServer(replies(answer(b"", 429, {"Retry-After": header}))) as server:
@@ -90,6 +92,7 @@ def test_a_wait_longer_than_allowed_ends_the_run_at_once(header):
 
 
 # F2
+@pytest.mark.fault("F2: statuses that pass", behaviour="asks again with growing random waits, up to `retry.attempts`")
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 429])
 def test_passing_failures_are_asked_again(status):
     with RawServer(replies(answer(b"", status), answer(b"", status), OK)) as server:
@@ -100,6 +103,8 @@ def test_passing_failures_are_asked_again(status):
         assert seen == [(status, 1), (status, 2), (200, 3)]
 
 
+@pytest.mark.fault("F2: statuses that last", behaviour="stops the partition after one request, with the answer's text")
+@pytest.mark.fault("F3: credentials refused", behaviour="stops the partition after one request, with the answer's text")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501, 505])
 def test_lasting_failures_are_asked_once(status):
     with RawServer(replies(answer(b'{"error": "no"}', status))) as server, pytest.raises(StopFeed, match=f"HTTP {status}.*no"):
@@ -116,6 +121,7 @@ def test_the_budget_of_attempts_is_kept_and_waits_grow_to_their_cap():
         assert len(server.requests) == 6
 
 
+@pytest.mark.fault("F2: a POST that acts", behaviour="is never sent twice unless `idempotent: true`")
 @pytest.mark.parametrize("first", [answer(b"", 503), answer(b"", 429), raw(b"")])
 def test_a_post_that_acts_is_sent_once(first):
     with RawServer(replies(first, OK)) as server:
@@ -131,6 +137,7 @@ def test_a_post_that_only_reads_is_sent_again():
 
 
 # F3
+@pytest.mark.fault("F3: credentials refused", behaviour="renews them once, then stops; no storm of requests")
 def test_one_renewal_of_credentials_and_no_storm():
     class Token:
         options = str
@@ -172,6 +179,7 @@ def drip(head: bytes, gap: float = 0.05):
     return Raw(pieces())
 
 
+@pytest.mark.fault("F4: an answer that drips", behaviour="ends at `timeout`, which counts from the first to the last byte")
 @pytest.mark.parametrize(
     "head",
     [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"],
@@ -185,6 +193,7 @@ def test_an_answer_that_drips_meets_the_deadline_of_the_whole_request(head):
         assert len(server.requests) == 2
 
 
+@pytest.mark.fault("F4: a server that never answers", behaviour="ends at `timeout` and asks again")
 def test_a_server_that_never_answers_meets_the_deadline():
     with RawServer(lambda _: Raw([60.0])) as server, pytest.raises(RetryLater, match="no whole answer"):
         Client(timeout=Duration("200ms"), retry=RetryOptions(attempts=1)).get(server.url + "/a")
@@ -195,6 +204,8 @@ BODY = b'{"a": [' + b"1," * 500_000 + b"1]}"
 PACKED = gzip.compress(BODY)
 
 
+@pytest.mark.fault("F5: a body shorter than its Content-Length, a chunk cut", behaviour="asks again; nothing of it is handed on")
+@pytest.mark.fault("F7: a gzip body cut", behaviour="fails although the client says 200: the end of the stream is looked for; asks again")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -255,6 +266,9 @@ def test_whole_bodies_arrive_whole(coding, data, framing):
 BOMB = gzip.compress(b"\0" * 40_000_000, 9)
 
 
+@pytest.mark.fault("F8: a gzip bomb, nested encodings", behaviour="stops at `limits.max_decompressed` or `limits.max_ratio` while it streams; other encodings are refused")
+@pytest.mark.fault("F9: a flood of headers", behaviour="stops at 64 kB or 100 headers")
+@pytest.mark.fault("F9: a body over its limit, an endless body", behaviour="stops at `max_body`, before or while it comes")
 @pytest.mark.parametrize(
     ("reply", "policy", "limit"),
     [
@@ -275,6 +289,7 @@ def test_each_limit_stops_the_feed_without_another_try(reply, policy, limit):
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault("F9: a body over its limit, an endless body", behaviour="stops at `max_body`, before or while it comes")
 def test_an_endless_body_stops_at_the_limit():
     def pieces():
         yield b"HTTP/1.1 200 OK\r\n\r\n"
@@ -286,6 +301,8 @@ def test_an_endless_body_stops_at_the_limit():
 
 
 # F13, F14
+@pytest.mark.fault("F13: a name that does not resolve", behaviour="tries again, then ends the run with the name in the message")
+@pytest.mark.fault("F13: connection refused", behaviour="tries again, then ends the run with the address in the message")
 def test_a_name_that_does_not_resolve_and_a_closed_port_are_tried_again():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -299,6 +316,7 @@ def test_a_name_that_does_not_resolve_and_a_closed_port_are_tried_again():
             Client(retry=RetryOptions(attempts=1)).get(f"http://{name}/a")
 
 
+@pytest.mark.fault("F13: a resolver that hangs", behaviour="ends at `timeout`; one thread waits, however often it is asked")
 def test_a_resolver_that_hangs_meets_the_deadline_and_holds_one_thread(monkeypatch):
     asked, release = [], threading.Event()
     real = socket.getaddrinfo
@@ -318,6 +336,7 @@ def test_a_resolver_that_hangs_meets_the_deadline_and_holds_one_thread(monkeypat
     assert asked == ["slow.invalid"]
 
 
+@pytest.mark.fault("F13: a black hole", behaviour="ends at `timeout` and tries again")
 def test_a_host_that_answers_no_connection_meets_the_deadline():
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -336,6 +355,7 @@ def test_a_host_that_answers_no_connection_meets_the_deadline():
                 other.close()
 
 
+@pytest.mark.fault("F13: connection reset", behaviour="hands nothing on and asks again")
 @pytest.mark.parametrize("before", [0, 1], ids=["first request", "connection used before"])
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\n\r\n{"])
 def test_a_connection_that_is_reset_hands_nothing_on(sent, before):
@@ -370,12 +390,14 @@ def test_a_connection_closed_while_idle_is_replaced_without_a_failed_attempt():
         assert client.clock.waits == []
 
 
+@pytest.mark.fault("5.3: what is no http URL", behaviour="is refused before anything is sent")
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/a", "file:///etc/passwd", "http://", "nonsense", "http://[::1/", "http://127.0.0.1:x/"])
 def test_what_is_no_http_url_is_refused(url):
     with pytest.raises(StopFeed, match="not sent"):
         Client().get(url)
 
 
+@pytest.mark.fault("5.3: link-local and metadata addresses", behaviour="are never reached")
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://[fd00:ec2::254]/", "http://[::ffff:169.254.169.254]/", "http://100.100.100.200/"])
 def test_metadata_addresses_are_never_reached(url):
     with pytest.raises(StopFeed, match="link-local or metadata"):

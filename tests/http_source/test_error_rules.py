@@ -17,6 +17,9 @@ def feed(server, errors, records="rows", **options):
     return Feed({"endpoint": server.url, "errors": errors, "retry": {"attempts": "3"}, **options}, records)
 
 
+@pytest.mark.capability("Errors: retry after a time, a header, a field", spec="errors: [{status: 503, path: error, then: retry, after_path: estimated_time}]")
+@pytest.mark.capability("Errors: wait for the reset", spec="errors: [{status: 429, then: retry, after_header: x-rate-limit-reset}]")
+@pytest.mark.capability("Errors: a model that is loading", spec="errors: [{status: 503, path: estimated_time, then: retry, after_path: estimated_time}]")
 @pytest.mark.parametrize(
     ("rule", "headers", "body", "waits"),
     [
@@ -79,6 +82,8 @@ def test_nothing_failed(then, status):
         feed(server, [{"status": str(status), "matches": "<Code>(AccessDenied|NoSuchKey)<", "then": then}]).read()
 
 
+@pytest.mark.capability("Errors: end of pages", spec="errors: [{status: 503, matches: Unavailable, then: end}]")
+@pytest.mark.capability("Errors: SEC's 503 at the end of getcurrent", spec="errors: [{status: 503, matches: Unavailable, then: end}]")
 def test_the_end_of_pages_is_none_on_a_first_page():
     def script(request):
         start = int(request.query["start"])
@@ -95,6 +100,7 @@ def test_the_end_of_pages_is_none_on_a_first_page():
         feed(server, rules, **options).read()
 
 
+@pytest.mark.capability("Paging: smaller pages on a declared error", spec="paginate: {offset: offset, limit: {param: limit, size: 10000}}\nerrors: [{path: result, matches: too large, then: smaller_page}]")
 @pytest.mark.parametrize(
     ("paginate", "asked"),
     [
@@ -131,6 +137,9 @@ def test_a_page_that_cannot_be_smaller_is_an_error():
             feed(server, rules).read()
 
 
+@pytest.mark.capability("Errors: told by header", spec="errors: [{header: X-State, equals: stale, then: fail}]")
+@pytest.mark.capability("Errors: told by pattern", spec='errors: [{matches: "Edge: Too Many", then: retry}]')
+@pytest.mark.capability("Errors: told by path and value", spec='errors: [{path: "[0].message", message: "[0].message[0].value"}]')
 @pytest.mark.parametrize(
     ("rule", "reply", "format", "says"),
     [

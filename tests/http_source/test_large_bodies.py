@@ -31,6 +31,7 @@ def feed_on(server, *, format="jsonl", **options):
     return Feed({"endpoint": f"{server.url}/trades", **options}, records, format=format, leaves=("id",) if format == "csv" else ())
 
 
+@pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
 def test_every_position_resumes_with_what_would_have_followed(headers):
     body = gzip.compress(BODY) if headers else BODY
@@ -66,6 +67,7 @@ def test_csv_in_pieces_has_the_rows_of_the_whole():
         assert ids(payloads) == [str(n) for n in range(3000)]
 
 
+@pytest.mark.fault("F5: a body shorter than its Content-Length, a chunk cut", behaviour="asks again; nothing of it is handed on")
 def test_a_cut_body_gives_nothing_and_is_asked_for_again():
     whole = answer(BODY)
     cut = Raw([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY[:-500]])
@@ -79,6 +81,7 @@ def test_a_cut_body_gives_nothing_and_is_asked_for_again():
         assert feed.got == []
 
 
+@pytest.mark.fault("F6: a body cut without a Content-Length", behaviour="a last line without its end is an error")
 @pytest.mark.parametrize(("end", "error"), [(BODY, None), (BODY[:-1], PageError), (BODY[:-20], PageError)])
 def test_without_a_length_the_last_line_needs_its_end(end, error):
     with RawServer(lambda request: Raw([b"HTTP/1.1 200 OK\r\n\r\n" + end])) as server:
@@ -151,6 +154,7 @@ print(size, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 102
 """
 
 
+@pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
 def test_a_large_body_is_never_in_memory():
     body = b'{"id": 123456, "text": "abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz"}\n' * 1_000_000
     packed = gzip.compress(body[: len(body) // 1000], 1) * 1000  # members one after the other

@@ -58,6 +58,14 @@ def rows_of(payloads):
     return [row for payload in payloads if payload.body for row in json.loads(payload.body)["rows"]]
 
 
+@pytest.mark.capability("Paging: a cursor in the body", spec="paginate: {cursor: meta.next_token, param: after}")
+@pytest.mark.capability("Paging: a cursor in a header", spec="paginate: {header: X-Next, param: after}")
+@pytest.mark.capability("Paging: Link header (RFC 8288)", spec="paginate: {link: next}")
+@pytest.mark.capability("Paging: keyset: from the last record on", spec="paginate: {keyset: {from: id, param: after}}")
+@pytest.mark.capability("Paging: ends at a short page", spec="paginate: {keyset: {from: id, param: after}, limit: {param: limit, size: 100}, stop_when: short_page}")
+@pytest.mark.capability("Paging: ends without a token", spec="paginate: {cursor: next, param: after, end: 0-0-0}")
+@pytest.mark.capability("Paging: ends by a declared flag", spec="paginate: {cursor: next, param: after, more: has_more}")
+@pytest.mark.capability("Incremental: resume by page inside a window", spec="paginate: {cursor: next, param: after}")
 @pytest.mark.parametrize("paginate", KINDS.values(), ids=list(KINDS))
 def test_every_record_once_and_resume_from_every_position(paginate):
     with RawServer(api) as server:
@@ -73,6 +81,7 @@ def test_every_record_once_and_resume_from_every_position(paginate):
             assert len(server.requests) - asked == len(rest), "no page is asked for twice"
 
 
+@pytest.mark.capability("Paging: keyset: from the last record on", spec="paginate: {keyset: {from: blockNumber, param: startblock}, limit: {param: offset, size: 10000}, stop_when: short_page}")
 def test_a_key_that_the_bound_includes_gives_the_last_records_again():
     with RawServer(api) as server:
         rows = rows_of(feed(server, {"keyset": {"from": "block", "param": "from_block"}, "limit": LIMIT}).read())
@@ -86,6 +95,9 @@ def test_a_whole_page_of_one_key_cannot_be_passed():
         feed(server, {"keyset": {"from": "block", "param": "from_block"}, "limit": LIMIT}).read()
 
 
+@pytest.mark.capability("Paging: a cursor in the body", spec="method: POST\njson: {q: a}\nidempotent: true\npaginate: {cursor: next, param: after, into: json}")
+@pytest.mark.capability("Requests: POST with a JSON body", spec="method: POST\njson: {q: a}\nidempotent: true")
+@pytest.mark.capability("Requests: POST with a form", spec="method: POST\nform: {q: a}\nidempotent: true")
 @pytest.mark.parametrize("into", ["json", "form"])
 def test_paging_in_the_body(into):
     with RawServer(api) as server:
@@ -98,6 +110,9 @@ def test_paging_in_the_body(into):
         )  # fmt: skip
 
 
+@pytest.mark.capability("Paging: guard against circles", spec="paginate: {cursor: next, param: after}")
+@pytest.mark.fault("F14: a cursor that goes backwards", behaviour="a token or key that was asked with before stops the feed with an error")
+@pytest.mark.fault("F14: pages without end", behaviour="stops at `max_pages`")
 @pytest.mark.parametrize(
     ("paginate", "script", "says"),
     [
@@ -116,6 +131,8 @@ def test_circles_and_missing_words_stop_the_feed(paginate, script, says):
         assert len(server.requests) < 9
 
 
+@pytest.mark.capability("Paging: ends at an empty page", spec="paginate: {cursor: next, param: after, stop_when: empty_page}")
+@pytest.mark.fault("F14: an empty page with a next one", behaviour="goes on to the next page, unless `stop_when: empty_page` says it ends")
 def test_an_empty_page_with_a_token_goes_on_unless_the_spec_says_it_ends():
     def script(request):
         page = int(request.query.get("token", 1))
@@ -127,6 +144,7 @@ def test_an_empty_page_with_a_token_goes_on_unless_the_spec_says_it_ends():
         assert rows_of(feed(server, words | {"stop_when": ["empty_page"]}).read()) == [{"id": 1}]
 
 
+@pytest.mark.capability("Paging: newest first: ends at what was read before", spec="paginate: {offset: offset, stop_when: seen, seen: id}")
 @pytest.mark.parametrize(
     ("start", "values", "pages"),
     [
@@ -151,6 +169,7 @@ def test_newest_first_ends_where_the_last_run_began(start, values, pages):
         assert read[-1].last
 
 
+@pytest.mark.capability("Incremental: a full answer without paging is an error", spec="page_size: 1000")
 def test_a_full_answer_without_paging_is_an_error_where_its_size_is_known():
     with RawServer(lambda _: answer(ROWS)) as server:
         assert len(Feed({"endpoint": server.url, "page_size": "26"}).read()) == 1
@@ -186,6 +205,7 @@ def test_options_that_contradict_themselves(paginate):
         Feed({"paginate": paginate})
 
 
+@pytest.mark.capability("Requests: POST with a form", spec='method: POST\nform: {q: rates, r: ["1", "2"]}')
 def test_cookies_form_and_segments():
     with RawServer(lambda _: answer([{"a": 1}])) as server:
         Feed({

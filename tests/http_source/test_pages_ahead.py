@@ -57,6 +57,7 @@ def read(server, paginate, concurrency, position=None, **options):
     return [(p.body, p.position, p.last, p.page, p.total) for p in feed.got], error, feed
 
 
+@pytest.mark.capability("Paging: pages side by side, in order", spec="paginate: {offset: offset, limit: {param: limit, size: 100}, total: count}\nconcurrency: 4")
 @pytest.mark.parametrize("paginate", PAGINGS.values(), ids=list(PAGINGS))
 def test_payloads_and_positions_are_those_of_one_by_one(paginate):
     api = Api(first=int(paginate.get("start", 1)))
@@ -94,6 +95,7 @@ CHANGES = {
 }  # fmt: skip
 
 
+@pytest.mark.capability("Paging: pages side by side, in order", spec="paginate: {page: page, pages: pages}\nconcurrency: 4")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
 def test_whatever_the_server_does_it_ends_as_one_by_one(change):
     rules = [{"path": "error", "equals": "too large", "then": "smaller_page"}, {"path": "error", "then": "fail"}]

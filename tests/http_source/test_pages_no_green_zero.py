@@ -39,6 +39,10 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.fault("F10: invalid JSON, NaN", behaviour="stops the partition in front of the page, with the URL, the page and the body's beginning")
+@pytest.mark.fault("F10: deep nesting", behaviour="stops the partition in front of the page")
+@pytest.mark.fault("F10: invalid UTF-8", behaviour="stops the partition in front of the page")
+@pytest.mark.fault("F30: the page of yesterday again", behaviour="a page equal to the one before stops the feed with an error")
 @pytest.mark.parametrize("bad_page", [1, 3])
 @pytest.mark.parametrize("fault", list(BAD))
 @pytest.mark.parametrize("shape", list(SHAPES))
@@ -125,6 +129,11 @@ ETHERSCAN = [
 ]
 
 
+@pytest.mark.capability("Errors: told by status", spec="errors: [{status: 403, then: not_yet}]")
+@pytest.mark.capability("Errors: told by path and value", spec='errors: [{path: status, equals: "0", message: result, then: fail}]')
+@pytest.mark.capability("Errors: Etherscan's status 0", spec='errors:\n  - {path: message, equals: No transactions found, then: empty}\n  - {path: result, matches: rate limit, then: retry}\n  - {path: status, equals: "0", message: result}')
+@pytest.mark.capability("Errors: treat as empty", spec="errors: [{path: message, equals: No transactions found, then: empty}]")
+@pytest.mark.capability("Errors: stop the feed", spec="errors: [{path: result, matches: Invalid API, then: stop}]")
 @pytest.mark.parametrize(
     ("reply", "error", "says", "requests"),
     [
@@ -157,6 +166,7 @@ def test_an_error_field_that_says_no_error(nothing):
         assert Feed({"endpoint": server.url, "errors": [{"path": "error"}]}, "rows").read()[0].last
 
 
+@pytest.mark.fault("F6: a body cut without a Content-Length", behaviour="JSON and tables that end in the middle are asked for again, XML stops the partition")
 def test_a_body_that_broke_off_is_asked_again():
     replies = [answer(b'{"rows": [{"a": 1'), answer({"rows": [{"a": 1}]})]
     with RawServer(lambda _: replies.pop(0)) as server:
@@ -164,18 +174,22 @@ def test_a_body_that_broke_off_is_asked_again():
         assert len(server.requests) == 2
 
 
+@pytest.mark.fault("F10: a BOM", behaviour="is taken off")
+@pytest.mark.fault("F10: 1e400", behaviour="the text is kept as it came; no `Float64` takes it, so its record is refused")
 @pytest.mark.parametrize("body", [b'\xef\xbb\xbf{"rows": [{"a": 1e400}]}', b' \r\n{"rows": [{"a": 12345678901234567.89}]}', '{"rows":[{"é":"\\ud800"}]}'.encode()])
 def test_the_body_is_handed_on_as_it_came(body):
     with RawServer(lambda _: answer(body)) as server:
         assert Feed({"endpoint": server.url}, "rows").read()[0].body == body.removeprefix(b"\xef\xbb\xbf")
 
 
+@pytest.mark.capability("Formats: charset from header, BOM or declaration", spec="format: json")
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
 def test_other_encodings_of_json(encoding):
     with RawServer(lambda _: answer('[{"a":"é"}]'.encode(encoding))) as server:
         assert Feed({"endpoint": server.url}).bodies() == [[{"a": "é"}]]
 
 
+@pytest.mark.fault("F6: a body cut without a Content-Length", behaviour="JSON and tables that end in the middle are asked for again, XML stops the partition")
 @pytest.mark.parametrize(
     ("format", "records", "cut"), [("csv", ".", b"a,b\n1,2\n3,4"), ("json", ".", b'[{"a": 1}'), ("xml", "r/e", b"<r><e><a>1</a></e>")]
 )

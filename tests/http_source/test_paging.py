@@ -62,6 +62,13 @@ def rows_of(payloads):
     return [row for payload in payloads if payload.body for row in json.loads(payload.body)["rows"]]
 
 
+@pytest.mark.capability("Paging: page numbers", spec="paginate: {page: page, limit: {param: limit, size: 100}}")
+@pytest.mark.capability("Paging: offset", spec="paginate: {offset: offset, limit: {param: limit, size: 100}}")
+@pytest.mark.capability("Paging: the total is told", spec="paginate: {offset: offset, limit: {param: limit, size: 100}, total: count}")
+@pytest.mark.capability("Paging: the number of pages is told", spec="paginate: {page: page, pages: meta.total-pages}")
+@pytest.mark.capability("Paging: the next URL: absolute, relative, a piece of a query", spec="paginate: {next: links.next}")
+@pytest.mark.capability("Paging: ends at an empty page", spec="paginate: {page: page}")
+@pytest.mark.capability("Incremental: resume by page inside a window", spec="paginate: {page: page}")
 @pytest.mark.parametrize(("path", "paginate"), PAGES.values(), ids=list(PAGES))
 def test_every_record_once_and_resume_from_every_position(path, paginate):
     with RawServer(Api(ROWS)) as server:
@@ -141,6 +148,7 @@ def test_a_position_holds_no_secret_and_works():
         assert rows_of(rest) == [{"id": 2}, {"id": 3}]
 
 
+@pytest.mark.fault("5.4: secrets to another origin by a next URL or Link", behaviour="another origin is refused unless `hosts` names it; the page before lands")
 def test_a_link_to_another_origin_is_refused_and_the_page_before_is_kept():
     with RawServer(lambda _: answer({"rows": []})) as other:
         link = f"{other.url}/steal"
@@ -152,6 +160,12 @@ def test_a_link_to_another_origin_is_refused_and_the_page_before_is_kept():
         assert other.requests == []
 
 
+@pytest.mark.capability("Paging: guard against circles", spec="paginate: {next: next}")
+@pytest.mark.capability("Paging: a limit of pages", spec="paginate: {page: page, max_pages: 500}")
+@pytest.mark.fault("F14: the next page is the same page", behaviour="stops with an error; the pages before land")
+@pytest.mark.fault("F14: pages without end", behaviour="stops at `max_pages`")
+@pytest.mark.fault("F30: fewer records than the total told", behaviour="stops with an error that says how many came of how many")
+@pytest.mark.fault("F30: the page of yesterday again", behaviour="a page equal to the one before stops the feed with an error")
 @pytest.mark.parametrize(
     ("paginate", "script", "says"),
     [
@@ -188,6 +202,10 @@ def test_stopping_ends_at_a_page_boundary():
         assert len(server.requests) == 1
 
 
+@pytest.mark.capability("Requests: GET with a query", spec='params: {symbol: "{{ each.symbol }}", from: "{{ window.start }}"}')
+@pytest.mark.capability("Requests: each value is encoded on its own", spec='params: {q: "é& = %"}')
+@pytest.mark.capability("Requests: repeated parameters", spec="params: {tag: [a, b]}")
+@pytest.mark.capability("Requests: bracketed parameters", spec='params: {"page[size]": "100"}')
 def test_requests_carry_what_the_options_say():
     with RawServer(lambda _: answer([])) as server:
         Feed({
@@ -201,6 +219,7 @@ def test_requests_carry_what_the_options_say():
         assert request.headers["accept-encoding"] == "gzip, deflate"
 
 
+@pytest.mark.capability("Requests: POST with a JSON body", spec='method: POST\njson: {filter: {since: "{{ window.start }}"}}\nidempotent: true')
 def test_a_json_body_is_posted():
     with RawServer(lambda _: answer([{"a": 1}])) as server:
         Feed({"endpoint": server.url, "method": "POST", "json": {"q": [1, None]}}).read()

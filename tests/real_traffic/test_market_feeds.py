@@ -269,6 +269,7 @@ def test_x_goes_on_behind_the_newest_post(tmp_path: Path) -> None:
     assert [query["since_id"] for _, query in traffic.seen] == ["1", "1", newest]
 
 
+@pytest.mark.capability("Errors: X's monthly cap", spec="errors: [{status: 429, path: title, equals: UsageCapExceeded, then: stop}]")
 def test_x_monthly_cap(tmp_path: Path) -> None:
     """429 that no wait ends: the feed stops, and no account is asked for again."""
     body = recording("twitter/429__usage_cap_exceeded.json")

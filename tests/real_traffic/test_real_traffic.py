@@ -116,6 +116,7 @@ def test_world_bank(tmp_path: Path) -> None:
     assert traffic.seen[0] == ("/v2/country/MEX;EMU/indicator/NY.GDP.MKTP.CD", {"format": "json", "page": "1", "per_page": "20000"})
 
 
+@pytest.mark.capability("Errors: World Bank's message", spec='errors: [{path: "[0].message", message: "[0].message[0].value", then: fail}]')
 def test_world_bank_error_in_200(tmp_path: Path) -> None:
     body = recording("worldbank/200__error_120_invalid_value.json")
     with serving(lambda path, query: Answer(body)) as traffic:

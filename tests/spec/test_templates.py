@@ -39,6 +39,7 @@ RENDERED = [
 ]
 
 
+@pytest.mark.capability("Incremental: a time as cursor: epoch, ISO 8601, a format", spec="params: {from: \"{{ window.start | epoch_ms }}\", to: \"{{ window.end | date('%Y%m%d') }}\"}")
 @pytest.mark.parametrize(("text", "expected"), RENDERED)
 def test_renders(text, expected):
     assert Template.parse(text).render(SCOPE) == expected

@@ -86,9 +86,10 @@ class Engine:
     def rows(
         self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
     ) -> list[dict[str, Any]]:
-        """A small result as dicts: exact integers, decimals as text."""
+        """A small result as dicts: exact integers, decimals as text. Bytes that are no UTF-8, which a String column may hold, are
+        shown as U+FFFD."""
         lines = self._run(sql, "JSONEachRow", params, settings).split(b"\n")
-        return [json.loads(line) for line in lines if line]
+        return [json.loads(line.decode("utf-8", "replace")) for line in lines if line]
 
     def arrow(
         self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None

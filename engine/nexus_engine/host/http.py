@@ -135,7 +135,7 @@ class HttpHost:
         try:
             typed = convert(options, kind.options)
         except msgspec.ValidationError as error:
-            raise StopFeed(f"`auth.{name}` is not right: {self.redactor.redact(str(error))}", did=_KEPT) from None
+            raise StopFeed(f"`auth.{name}` is not right: {self.redactor.redact(str(error))}", did=_KEPT, do="mend it in the feed or its API file") from None
         built: Auth = kind(typed)
         return built
 

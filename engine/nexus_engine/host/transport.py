@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import httpx
 
 USER_AGENT: Final = f"nexus-engine/{__version__}"
+_MEND_URL: Final = "mend the URL, its host or the headers in the feed or its API file"
+_ELSEWHERE: Final = "look at what the API answers: it names a place that must not be reached; the next run asks again"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _NEUTRAL: Final = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})  # headers another origin may see
 
@@ -126,7 +128,7 @@ class Transport:
             home = origin(request.base or request.url)
             here = origin(url)
         except ValueError as error:
-            raise self._stop(f"the request was not sent: {error}", request.url) from None
+            raise self._stop(f"the request was not sent: {error}", request.url, do=_MEND_URL) from None
         headers = {name.lower(): value for name, value in request.headers}
         headers.setdefault("user-agent", USER_AGENT)
         headers.setdefault("accept", "*/*")
@@ -139,7 +141,7 @@ class Transport:
             url = self._bases.logical(resolve(hop.url, location))
             here = origin(url)
         except ValueError:
-            raise self._stop("a redirect to what is no http or https URL was refused", hop.url) from None
+            raise self._stop("a redirect to what is no http or https URL was refused", hop.url, do=_ELSEWHERE) from None
         method, body = hop.method, hop.body
         if status == 303 or (status in (301, 302) and method == "POST"):
             method, body = "GET", None
@@ -152,7 +154,7 @@ class Transport:
         """The hop to another origin, when it is allowed: without credentials, body or the spec's headers."""
         came, goes = urlsplit(source), urlsplit(url)
         if came.scheme == "https" and goes.scheme == "http":
-            raise self._stop(f"a {kind} from https to http was refused", url)
+            raise self._stop(f"a {kind} from https to http was refused", url, do=_ELSEWHERE)
         if not route.hosts & {goes.hostname, goes.netloc, origin(url)}:
             raise self._stop(
                 f"a {kind} to another origin, {origin(url)}, was refused", source,
@@ -161,7 +163,7 @@ class Transport:
         kept = [text for name, value, text in query_pairs(goes.query) if not self._redactor.contains(f"{name}={value}")]
         clean = urlunsplit((goes.scheme, goes.netloc.rpartition("@")[2], goes.path, "&".join(kept), ""))
         if self._redactor.contains(clean):
-            raise self._stop(f"a {kind} to another origin carries a secret and was refused", source)
+            raise self._stop(f"a {kind} to another origin carries a secret and was refused", source, do=_ELSEWHERE)
         headers = {name: value for name, value in hop.headers.items() if name in _NEUTRAL and not self._redactor.contains(value)}
         return _Hop(hop.method, clean, headers, None, hop.home, foreign=True)
 
@@ -180,9 +182,9 @@ class Transport:
             finally:
                 response.close()
         except wire.NotSendable as error:
-            raise self._stop(f"the request was not sent: {error}", hop.url) from None
+            raise self._stop(f"the request was not sent: {error}", hop.url, do=_MEND_URL) from None
         except AddressRefused as error:
-            raise self._stop(f"the request was not sent: {error}", hop.url) from None
+            raise self._stop(f"the request was not sent: {error}", hop.url, do=_ELSEWHERE) from None
         except ssl.SSLCertVerificationError as error:
             raise self._stop(
                 f"the certificate of {place} is not valid: {error.verify_message}", hop.url,
@@ -209,7 +211,7 @@ class Transport:
             if not wire.same_place(sending, target):
                 raise ValueError("its host can be read in two ways")
         except ValueError as error:
-            raise self._stop(f"the request was not sent: {error}", hop.url) from None
+            raise self._stop(f"the request was not sent: {error}", hop.url, do=_MEND_URL) from None
         return sending
 
     def _read(self, response: httpx.Response, hop: _Hop, route: Route) -> _Answer:
@@ -258,6 +260,6 @@ class Transport:
             raise LimitMet(f"the answer's headers have {size:,} bytes; {route.limits.header_bytes:,} are allowed", "header_bytes")
         return headers
 
-    def _stop(self, what: str, url: str, *, do: str = "") -> StopFeed:
+    def _stop(self, what: str, url: str, *, do: str) -> StopFeed:
         where = self._redactor.redact(url)
         return StopFeed(self._redactor.redact(what), where=where, did="the feed stopped with its position kept", do=do)

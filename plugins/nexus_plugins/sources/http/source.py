@@ -26,6 +26,7 @@ from nexus_plugins.sources.http.options import HttpOptions
 from nexus_plugins.sources.http.paginate import Pager, Step, WrongPage, guard
 
 _BOM = b"\xef\xbb\xbf"
+_MEND = "mend the URL, params, headers or body in the feed or its API file"
 _KEPT = "the pages before are kept; the position stays before this page"
 
 
@@ -82,7 +83,7 @@ class _Reading:
         try:
             step, before = self._start()
         except ValueError as error:
-            raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
+            raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT, do=_MEND) from None
         if step is None:
             yield Payload(b"", {}, last=True)
             return
@@ -110,7 +111,7 @@ class _Reading:
         try:
             asked = self._asked(step)
         except ValueError as error:
-            raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT) from None
+            raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT, do=_MEND) from None
         response = self._host.http.stream(asked, accept=self._accept, check=judge)
         page = judged[0]
         if response.file is None or not page.found.count:
