@@ -113,7 +113,7 @@ class Project_:
         return load_feeds(self.project, REGISTRY)
 
 
-@pytest.mark.capability("Auth: several named credentials per API", spec='credentials: {research: {header: {X-Api-Key: "{{ secrets.RESEARCH }}"}}, trading: {bearer: "{{ secrets.TRADING }}"}}')
+@pytest.mark.capability("Auth: several named credentials per API", spec='credentials: {research: {header: {X-Api-Key: "{{ secrets.RESEARCH }}"}}, trading: {bearer: "{{ secrets.TRADING }}"}}\ncredential: research')
 def test_each_feed_sends_the_credential_it_names(tmp_path):
     with RawServer(lambda request: answer({"rows": [{"id": 1}]})) as server:
         world = Project_(tmp_path, server.url, "rate: 1000/s\n")
