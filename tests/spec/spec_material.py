@@ -60,6 +60,7 @@ FEED: dict[str, Any] = {
         "order_by": ["series", "date"], "partition_by": "toYYYYMM(date)", "indexes": ["i date TYPE minmax GRANULARITY 1"],
         "ttl": "date + INTERVAL 1 YEAR", "settings": {"index_granularity": "8192"}, "ddl": "auto",
     },
+    "new_fields": "capture",
     "max_refused": "0.5",
 }  # fmt: skip
 
@@ -80,8 +81,9 @@ def _changed(*changes: tuple[Path, Any]) -> dict[str, Any]:
 # Keys that cannot stand beside others, each in a feed of its own.
 VARIANTS: list[dict[str, Any]] = [
     FEED,
-    _changed((("source", "records"), {"path": "rows", "zip": "true"})),
-    _changed((("source", "records"), {"path": "rows", "columns": ["date", "value"]})),
+    _changed((("source", "records"), {"path": "rows", "zip": "true"}), (("new_fields",), None)),
+    _changed((("new_fields",), {"capture": "rest"})),
+    _changed((("source", "records"), {"path": "rows", "columns": ["date", "value"]}), (("new_fields",), None)),
     _changed((("source", "records"), {"path": "rows", "by": "date"})),
     _changed((("source", "records"), {"path": "row", "one": "true"})),
     _changed((("schedule",), {"every": "15m"})),
@@ -103,7 +105,7 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "quota"), ["1000/day"]), (("source", "cost"), {"path": "meta.cost", "left_path": "meta.left"})),
     _changed((("source", "auth"), None), (("source", "credentials"), {"one": {"bearer": "constant"}}), (("source", "credential"), "one")),
     _changed((("source", "compression"), {"zip": "*.json"})),
-    _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]})),
+    _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]}), (("new_fields",), None)),
     _changed((("cursor",), {"field": "date", "initial": "2020-01-01", "step": "1d", "delay": "2h", "bounds": "[]"})),
     _changed((("source", "errors"), [{"status": "403", "then": "empty"}, {"path": "e", "matches": "^x", "then": "stop"}])),
     _changed((("source", "method"), "POST"), (("source", "json"), {"query": "{{ each.series }}"}), (("source", "idempotent"), "true")),

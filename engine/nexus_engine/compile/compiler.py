@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from nexus_engine.clickhouse.quoting import ident
+from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
@@ -21,10 +21,11 @@ from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
 from nexus_engine.compile.structure import Structure, written
+from nexus_engine.compile.unread import CAPTURED_FIELD, capture_problems, unread_text
 from nexus_engine.contract.options import encode_text
-from nexus_engine.contract.records import Records, Want, parse_path
+from nexus_engine.contract.records import Others, Records, Want, parse_path
 from nexus_engine.contract.sink import Column, Target
-from nexus_engine.spec.model import RuleSpec, Spec
+from nexus_engine.spec.model import CAPTURED, Capture, RuleSpec, Spec
 
 # Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
 _NOT_POSITION = {
@@ -52,6 +53,7 @@ class _Compiler:
         self.extra: dict[str, str] = {}
         self.batch_rules: list[rule_texts.BatchRule] = []
         self.sql_paths: dict[str, str] = {}
+        self.captured = ""  # the column of `new_fields: capture`
 
     def tried(self, path: str, code: str, work: Callable[[], Any]) -> Any:
         """``work()``, or None with a problem at ``path``."""
@@ -79,6 +81,7 @@ class _Compiler:
             self.problem("source.records.optional", "two-shapes", "`optional` names arrays of `zip: true`")
         self._declare()
         texts = self._texts()
+        self._capture()
         self._sql_fields()
         steps = self._steps()
         columns = self._columns(steps)
@@ -88,10 +91,12 @@ class _Compiler:
         if self.problems:
             raise CompileError(self.problems)
         resolved = {name: self.scope.resolved(text) for name, text in texts.items()}
+        if self.captured:
+            resolved[self.captured] = unread_text("_nexus_w", self.scope.paths)
         layers = Layers(
             fields=list(self.fields.values()),
             texts=resolved,
-            rows=self.scope.structure.rows(f"file(\0raw\0, 'JSONEachRow', {_structure_literal(self.scope.structure)})"),
+            rows=self.scope.structure.rows(lambda structure: f"file(\0raw\0, 'JSONEachRow', {literal(structure)})"),
             columns=columns,
             steps=steps,
             rules=row_rules,
@@ -136,6 +141,16 @@ class _Compiler:
                 texts[name] = text
                 self.tried(f"{at}.{'epoch' if field.spec.epoch else 'format'}", "bad-format", field.guard)
         return texts
+
+    def _capture(self) -> None:
+        """The column of `new_fields: capture`: like a field whose text is what the other fields do not read."""
+        words = self.spec.new_fields
+        if words:
+            name = words.capture if isinstance(words, Capture) else CAPTURED
+            for path, code, message in capture_problems(self.spec, self.records, self.formats.get(self.format), name):
+                self.problem(path, code, message)
+            self.captured, self.scope.structure.whole = name, True
+            self.fields.setdefault(name, Field(name, CHType("String"), CAPTURED_FIELD))
 
     def _bound(self, written: str, known: Mapping[str, str], *, record: bool, used: set[str] | None = None) -> str:
         """A user's expression with its names bound: fields first, then reserved roots and paths of the record (``record``)."""
@@ -215,6 +230,8 @@ class _Compiler:
         for name in steps[-1].items:
             if name not in self.fields:
                 self.problem("transform", "no-type", f"`{name}` comes out of the transform and has no type: give it one in `fields`")
+        if self.captured and self.captured not in steps[-1].items:
+            self.problem("transform", "no-column", f"`{self.captured}`, the column of `new_fields`, does not come out of the transform: select it")
         return [field for name, field in self.fields.items() if name in steps[-1].items]
 
     def _rules(self, kinds: Mapping[str, CHType]) -> list[RowRule]:
@@ -302,12 +319,13 @@ class _Compiler:
             cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
         leaves = tuple(str(path[0]) if self.flat else written(path) for path in self.scope.paths)
+        others: Others = "all" if self.captured else "some" if self.flat else "none"
         packed = spec.source.compression
         compression, members = (packed, "*") if isinstance(packed, str) else ("zip", packed.zip)
         source = SourcePlan(
             plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=spec.source.each, format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
-            want=Want(records=self.records.path, leaves=leaves), beside=tuple(map(written, self.scope.structure.body_paths)),
+            want=Want(self.records.path, leaves, others), beside=tuple(map(written, self.scope.structure.body_paths)),
         )  # fmt: skip
         schedule = spec.schedule
         return Plan(
@@ -360,12 +378,6 @@ def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
 def _first_sentence(message: str) -> str:
     """ClickHouse's message without the query it repeats."""
     return re.split(r": In scope |: while executing |\n", message, maxsplit=1)[0][:300]
-
-
-def _structure_literal(structure: Structure) -> str:
-    from nexus_engine.clickhouse.quoting import literal
-
-    return literal(structure.structure())
 
 
 def _format(spec: Spec) -> tuple[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ one row per record. A leaf that holds a container has the container's own JSON t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nexus_engine.clickhouse.quoting import ident
@@ -116,6 +117,7 @@ class Structure:
         self.record = Node()
         self.keys: list[str] = []
         self.body_paths: list[Path] = []
+        self.whole = False  # the record's own text is wanted too, as `_nexus_w`
         self._path: Path = () if flat else parse_path(records.path)
 
     def parse(self, written: str) -> Path:
@@ -187,8 +189,13 @@ class Structure:
             place.array_of = self.record
         return self.body
 
-    def rows(self, raw: str) -> str:
-        """SELECT of one row per record: `_p`, `_i` (from 0), `k`, `_nexus_o` (the record), `_nexus_b<n>`, `_nexus_key`."""
+    def rows(self, relation: Callable[[str], str]) -> str:
+        """SELECT of one row per record: `_p`, `_i` (from 0), `k`, `_nexus_o` (the record), `_nexus_b<n>`, `_nexus_key`, and
+        `_nexus_w` where it is wanted.
+
+        Args:
+            relation: SQL of the stage file under a structure.
+        """
         root = self._root()
         base = root.read("b", self._path)
         shape = self.records
@@ -206,7 +213,27 @@ class Structure:
         else:
             join = f"{base} AS _nexus_o, arrayEnumerate({base}) AS _nexus_n"
             items += ["_nexus_o"]
+        raw = relation(self.structure())
+        if self.whole:
+            raw, join = self._with_texts(raw, relation, join)
+            items += ["_nexus_w"]
         return f"SELECT {', '.join(items)}\n  FROM {raw} ARRAY JOIN {join}"
+
+    def _with_texts(self, raw: str, relation: Callable[[str], str], join: str) -> tuple[str, str]:
+        """The stage file read once more, the records as their texts: joined to the lines, then to the records."""
+        shape, body = self.records, Node(strict=True)
+        place = body.at(self._path, strict=True)
+        listed = self.flat or not (shape.by or shape.one)
+        if listed:
+            place.array_of = Node()
+        elif shape.by:
+            place.map_of = Node()
+        else:
+            place.leaf_type = LEAF
+        base = body.read("b", self._path)
+        texts = f"SELECT p, {base if listed or shape.one else f'mapValues({base})'} AS _nexus_w FROM {relation(f'p UInt32, b {body.type()}')}"
+        both = f"(SELECT * FROM {raw} AS _nexus_l ANY LEFT JOIN ({texts}) AS _nexus_t USING (p))"
+        return both, join if shape.one and not self.flat else f"{join}, _nexus_w"
 
     def _zipped(self, base: str) -> str:
         """Parallel arrays joined together. One that is absent or empty reads as nulls when it is `optional`; any other difference

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 EmptyWord = Literal["null", "absent"]
+Others = Literal["none", "some", "all"]
+SOME_RECORDS = 10
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -40,11 +42,14 @@ class Want(msgspec.Struct, frozen=True):
     """What a format must give: for formats without a record structure of their own (XML, CSV, fixed width).
 
     ``records`` is the record path as written in the spec; ``leaves`` are the field paths, as written, relative to
-    the record. The decoder yields records that are flat objects ``{leaf path: text or null}``.
+    the record. The decoder yields records that are flat objects ``{leaf path: text or null}``. ``others`` says which records also
+    have what no leaf names, each text under its own name: none, the first :data:`SOME_RECORDS` of each JSON text (where a new
+    name is noticed), or all. A format that can give them says ``gives_others = True``.
     """
 
     records: str
     leaves: tuple[str, ...]
+    others: Others = "none"
 
 
 def parse_path(text: str) -> tuple[str | int, ...]:

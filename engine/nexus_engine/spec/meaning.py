@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from nexus_engine.clickhouse.types import parse_type
 from nexus_engine.contract.records import Records, parse_path
-from nexus_engine.spec.model import CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, StepSpec, TargetSpec
+from nexus_engine.spec.model import CAPTURED, CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, StepSpec, TargetSpec
 from nexus_engine.spec.places import TemplateCheck
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.rules import RULES, RuleForm, known_names, short_name
 from nexus_engine.spec.spelling import nearest
-from nexus_engine.spec.tree import Listing, Node, Path, find
+from nexus_engine.spec.tree import Listing, Node, Path, find, plain
 from nexus_engine.spec.tree import Mapping as MappingNode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -100,7 +100,14 @@ def _columns(report: Report, blocks: Blocks) -> tuple[str, ...] | None:
     node, _, _ = find(blocks.root, ("fields",))
     if not isinstance(node, MappingNode) or node is blocks.root or report.is_bad(("fields",)):
         return None
-    return tuple(node.entries)
+    return (*node.entries, *_captured(blocks.root))
+
+
+def _captured(root: MappingNode) -> tuple[str, ...]:
+    """The column of `new_fields: capture`, if there is one."""
+    words = plain(root.entries["new_fields"].value) if "new_fields" in root.entries else ""
+    name = words.get("capture") if isinstance(words, dict) else CAPTURED if words == "capture" else None
+    return (name,) if isinstance(name, str) else ()
 
 
 def _check_each(report: Report, blocks: Blocks) -> None:

@@ -132,6 +132,15 @@ class ScheduleSpec(Block, frozen=True, kw_only=True):
     every: Annotated[Duration | None, Meta(description="an interval, `15m`")] = None
 
 
+CAPTURED = "extra"
+
+
+class Capture(Block, frozen=True, kw_only=True):
+    """`new_fields: {capture: ...}`."""
+
+    capture: Annotated[str, Meta(description="the column's name", min_length=1, max_length=128)]
+
+
 class Spec(Block, frozen=True, kw_only=True):
     """A feed file."""
 
@@ -142,6 +151,10 @@ class Spec(Block, frozen=True, kw_only=True):
     schedule: Annotated[ScheduleSpec | Literal["stream"] | None, Meta(description="when it runs")] = None
     cursor: CursorSpec | None = None
     fields: Annotated[dict[str, FieldSpec], Meta(description="the columns, in order", min_length=1)]
+    new_fields: Annotated[
+        Literal["", "capture"] | Capture,
+        Meta(description="`capture` keeps what a record has and no field reads, as JSON in the column `extra`; `{capture: <column>}` in another"),
+    ] = ""
     transform: Annotated[tuple[StepSpec, ...], Meta(description="steps between mapping and checks")] = ()
     validate: Annotated[tuple[RuleSpec, ...], Meta(description="rules each row or batch must hold")] = ()
     target: TargetSpec

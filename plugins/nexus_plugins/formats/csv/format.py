@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.options import Options
-from nexus_engine.contract.records import Want
+from nexus_engine.contract.records import SOME_RECORDS, Want
 from nexus_engine.host.charset import reader, undecodable
 
 _FIELD_BYTES = 8_000_000  # the longest record allowed
@@ -47,6 +47,7 @@ class CsvFormat:
     options: ClassVar[type[CsvOptions]] = CsvOptions
     flat: ClassVar[bool] = True
     notices_cuts: ClassVar[bool] = False
+    gives_others: ClassVar[bool] = True
 
     def __init__(self, options: CsvOptions) -> None:
         self._options = options
@@ -70,13 +71,18 @@ class CsvFormat:
         names = list(self._options.columns) or next(rows, (0, None))[1]
         if names is None:
             raise LookupError("the body is empty: not even a header row came")
-        picks = self._picks([name.strip() for name in names], want)
+        names = [name.strip() for name in names]
+        picks = self._picks(names, want)
+        every = picks if want.others == "none" else [*picks, *_others(names, want)]
+        first = SOME_RECORDS if want.others == "some" else 0
+        picks = every if want.others == "all" else picks
         records: list[dict[str, str | None]] = []
         waiting, trim = 0, self._options.trim
         for line, row in rows:
             if len(row) != len(names):
                 raise ValueError(f"line {line} has {len(row)} fields; the header has {len(names)}")
-            records.append({name: None if at is None else row[at].strip() if trim else row[at] for name, at in picks})
+            chosen = every if len(records) < first else picks
+            records.append({name: None if at is None else row[at].strip() if trim else row[at] for name, at in chosen})
             waiting += sum(map(len, row))
             if waiting >= size:
                 yield Piece(msgspec.json.encode(records), len(records))
@@ -128,3 +134,15 @@ class CsvFormat:
                 raise ValueError(f"the header has no column {leaf!r}; it has: {shown}")
             picks.append((leaf, names.index(leaf) if leaf in names else None))
         return picks
+
+
+def _others(names: list[str], want: Want) -> list[tuple[str, int | None]]:
+    """The columns that no leaf names.
+
+    Raises:
+        ValueError: two have one name, and all are to be kept.
+    """
+    twice = {name for name in names if names.count(name) > 1}
+    if twice and want.others == "all":
+        raise ValueError(f"the header has the column {min(twice)!r} more than once: `new_fields: capture` cannot keep both")
+    return [(name, at) for at, name in enumerate(names) if name not in want.leaves and name not in twice]

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.options import Options
-from nexus_engine.contract.records import Want
+from nexus_engine.contract.records import SOME_RECORDS, Want
 from nexus_engine.host.charset import reader, undecodable
 
 _NAME = re.compile(r"\S+(?: \S+)*")  # names in a header line stand two blanks apart
@@ -67,6 +67,7 @@ class FwfFormat:
     options: ClassVar[type[FwfOptions]] = FwfOptions
     flat: ClassVar[bool] = True
     notices_cuts: ClassVar[bool] = False
+    gives_others: ClassVar[bool] = True
 
     def __init__(self, options: FwfOptions) -> None:
         self._options = options
@@ -88,7 +89,11 @@ class FwfFormat:
             raise undecodable(error) from None
 
     def _read(self, lines: Iterator[tuple[int, str]], want: Want, size: int) -> Iterator[Piece]:
-        picks = self._picks(self._places(self._header(lines)), want)
+        places = self._places(self._header(lines))
+        picks = self._picks(places, want)
+        every = [*picks, *((name, place) for name, place in places.items() if name not in want.leaves)]
+        first = SOME_RECORDS if want.others == "some" else 0
+        picks = every if want.others == "all" else picks
         records: list[dict[str, str | None]] = []
         waiting = 0
         for number, line in lines:
@@ -96,7 +101,8 @@ class FwfFormat:
                 continue
             if "\t" in line:
                 raise ValueError(f"line {number} holds a tab: its columns have no fixed place")
-            records.append({leaf: None if place is None else line[place].strip() for leaf, place in picks})
+            chosen = every if len(records) < first else picks
+            records.append({leaf: None if place is None else line[place].strip() for leaf, place in chosen})
             waiting += len(line)
             if waiting >= size:
                 yield Piece(msgspec.json.encode(records), len(records))

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from nexus_engine.contract.options import Options
-from nexus_engine.contract.records import Want
+from nexus_engine.contract.records import SOME_RECORDS, Want
 
 DEPTH: Final = 64
 _SEPARATOR: Final = "\x1f"
@@ -49,6 +49,7 @@ class XmlFormat:
 
     options: ClassVar[type[XmlOptions]] = XmlOptions
     flat: ClassVar[bool] = True
+    gives_others: ClassVar[bool] = True
 
     def __init__(self, options: XmlOptions) -> None:
         self._namespaces = options.namespaces
@@ -75,7 +76,7 @@ class _Reader:
     def __init__(self, want: Want, namespaces: Mapping[str, str], inside: str) -> None:
         self._namespaces = namespaces
         self._want = want
-        self._inside = inside
+        self._inside = [self._name(step) for step in inside.split("/") if step not in ("", ".")]
         self._steps = [self._name(step) for step in want.records.split("/") if step not in ("", ".")]
         self._root = _Node()
         for leaf in want.leaves:
@@ -89,6 +90,8 @@ class _Reader:
         self._nodes: list[_Node | None] = []
         self._texts: list[list[str]] = []
         self._row: Row = {}
+        self._gathers = False  # what no leaf names is given too
+        self._inner: list[bool] = []  # whether each open element has elements or attributes
 
     def _name(self, step: str) -> str:
         """A step as expat will name it; ``*`` before the separator stands for any namespace."""
@@ -101,12 +104,14 @@ class _Reader:
 
     def _plant(self, leaf: str) -> None:
         node = self._root
-        steps = [step for step in f"{self._inside}/{leaf}".split("/") if step not in ("", ".")]
-        for step in steps:
+        for name in self._inside:
+            node = node.children.setdefault(name, _Node())
+        for step in leaf.split("/"):
             if step.startswith("@"):
                 node.attributes[self._name(step[1:])] = leaf
                 return
-            node = node.children.setdefault(self._name(step), _Node())
+            if step not in ("", "."):
+                node = node.children.setdefault(self._name(step), _Node())
         node.text = leaf
 
     def parse(self, body: bytes, charset: str) -> None:
@@ -149,12 +154,14 @@ class _Reader:
         elif self._is_record(name):
             self._record_depth = len(self._open)
             self._row = dict.fromkeys(self._want.leaves)
+            others = self._want.others
+            self._gathers = others == "all" or (others == "some" and len(self.rows) < SOME_RECORDS)
             self._enter(self._root, attributes)
 
     def _is_record(self, name: str) -> bool:
         """Whether the element just opened is a record. A path may begin with the root element or below it."""
         if len(self._open) == 1:
-            self._known = name.rpartition(_SEPARATOR)[2]
+            self._known = _local(name)
             self._from_root = bool(self._steps) and _matches(self._steps[0], name)
             if self._from_root:
                 self._parents = 1
@@ -171,14 +178,22 @@ class _Reader:
     def _enter(self, node: _Node | None, attributes: dict[str, str]) -> None:
         self._nodes.append(node)
         self._texts.append([])
+        if self._gathers:
+            self._inner[-1:] = [True] if self._inner else []
+            self._inner.append(bool(attributes))
+            for name, value in attributes.items():
+                if _is_nil(name, value) and not (node and node.text):
+                    self._gather("", None)
+                elif not _is_nil(name, value) and not (node and any(_matches(wanted, name) for wanted in node.attributes)):
+                    self._gather(f"@{_local(name)}", value)
         if node is None:
             return
         for name, value in attributes.items():
             for wanted, leaf in node.attributes.items():
                 if _matches(wanted, name) and self._row[leaf] is None:
                     self._row[leaf] = value
-            if name.rpartition(_SEPARATOR)[2] in ("nil", "null") and value == "true" and node is not self._root:
-                self._nodes[-1] = None
+            if _is_nil(name, value) and node is not self._root:
+                self._nodes[-1] = _NIL if node.text else None
 
     def _text(self, data: str) -> None:
         if self._texts:
@@ -186,13 +201,36 @@ class _Reader:
 
     def _end(self, name: str) -> None:
         if self._record_depth:
-            node, text = self._nodes.pop(), self._texts.pop()
+            node, text = self._nodes.pop(), "".join(self._texts.pop()).strip()
             if node is not None and node.text and self._row[node.text] is None:
-                self._row[node.text] = "".join(text).strip()
+                self._row[node.text] = text
+            if self._gathers:
+                parent, wanted = self._inner.pop(), node is _NIL or (node is not None and bool(node.text))
+                if not wanted and (text or not parent):
+                    self._gather("", text)
             if len(self._open) == self._record_depth:
                 self._record_depth = 0
                 self.rows.append(self._row)
         self._open.pop()
+
+
+    def _gather(self, attribute: str, value: str | None) -> None:
+        """Keep what no leaf names under its path below `inside`, names without their namespace; the first of one path counts."""
+        opened = self._open[self._record_depth :]
+        depth = len(self._inside)
+        if len(opened) >= depth and all(map(_matches, self._inside, opened)):
+            self._row.setdefault("/".join([*map(_local, opened[depth:]), *([attribute] if attribute else [])]) or ".", value)
+
+
+_NIL: Final = _Node()  # a wanted element that says it is null
+
+
+def _is_nil(name: str, value: str) -> bool:
+    return value == "true" and _local(name) in ("nil", "null")
+
+
+def _local(name: str) -> str:
+    return name.rpartition(_SEPARATOR)[2]
 
 
 def _matches(wanted: str, name: str) -> bool:
@@ -201,7 +239,7 @@ def _matches(wanted: str, name: str) -> bool:
 
 def _child(children: dict[str, _Node], name: str) -> _Node | None:
     node = children.get(name)
-    return node if node is not None else children.get(name.rpartition(_SEPARATOR)[2])
+    return node if node is not None else children.get(_local(name))
 
 
 def _no_entities(*_: Any) -> None:
