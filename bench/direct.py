@@ -1,8 +1,8 @@
 """The engine reading W2's JSON straight into a table of the right types: no mapping, no checks, no delivery. Two ceilings.
 
-    python direct.py lines|payloads FILE OUTDIR     prints one JSON line: wall and CPU seconds of the one INSERT
+    python direct.py lines|answer|payloads FILE OUTDIR     prints one JSON line: wall and CPU seconds of the one INSERT
 
-lines: one trade per line.  payloads: the bodies as they were staged, `{"b": [1,000 trades]}` per line.
+lines: one trade per line.  answer: the same, FILE is a URL.  payloads: the bodies as they were staged, `{"b": [1,000 trades]}` per line.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ store.query(W2_DDL)
 TYPES = "symbol String, ts DateTime64(6, ''UTC''), price Float64, size Float64, side String, trade_id UInt64"
 SELECT = {
     "lines": f"SELECT * FROM file('{file}', JSONEachRow, '{TYPES}')",
+    "answer": f"SELECT * FROM url('{file}', JSONEachRow, '{TYPES}')",
     "payloads": f"SELECT o.* FROM file('{file}', JSONEachRow, 'b Array(Tuple({TYPES}))') ARRAY JOIN b AS o",
 }
 cpu, wall = time.process_time(), time.perf_counter()

@@ -100,7 +100,7 @@ def latency(work: Path, rounds: int) -> dict[str, Any]:
                 argv, env, cwd = systems.ours(port, pages, work / "ours", SIDE_BY_SIDE)
                 taken[pages] = measure.run(argv, cwd=cwd, env=env)
                 if pages:
-                    verdicts.append(_json([sys.executable, str(HERE / "landed.py"), "chdb:bench.w1", str(work / "ours/data/clickhouse"), str(pages)]))
+                    verdicts.append(_json([sys.executable, str(HERE / "landed.py"), "observations", "chdb:bench.w1", str(work / "ours/data/clickhouse"), str(pages)]))
                 shutil.rmtree(work / "ours")
             runs.append(taken[LATENT_PAGES].less(taken[0]))
     return {

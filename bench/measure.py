@@ -51,9 +51,11 @@ def run(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] 
 
 
 @contextmanager
-def page_server(pages: int, latency_ms: float = 0) -> Iterator[int]:
-    """The page server, up to the first ``pages`` pages rendered, each answer after ``latency_ms``; yields its port."""
+def page_server(pages: int, latency_ms: float = 0, folder: Path | None = None) -> Iterator[int]:
+    """The page server, up to the first ``pages`` pages rendered, each answer after ``latency_ms``; yields its port. The files of
+    ``folder`` are served, too."""
     argv = [sys.executable, str(HERE / "server.py"), "--pages", str(pages), "--latency-ms", str(latency_ms)]
+    argv += ["--folder", str(folder)] if folder else []
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:

@@ -21,12 +21,12 @@ validate:
 target: {{table: bench.w1, order_by: [series, date]}}
 """
 
+PAYLOADS = "plugin: bench_bodies, folder: {folder}, records: ."
+ANSWER = "endpoint: \"{url}\", format: jsonl, records: {{path: ., empty: [absent]}}, max_body: 2GB"
+
 W2 = """\
 name: w2
-source:
-  plugin: bench_bodies
-  folder: {folder}
-  records: .
+source: {{{source}}}
 fields:
   symbol: LowCardinality(String)
   ts: DateTime64(6, 'UTC')
@@ -41,20 +41,22 @@ target: {{table: bench.w2, order_by: [symbol, ts]}}
 
 
 def write_project(
-    root: Path, *, port: int = 0, pages: int = 0, bodies: Path | None = None, concurrency: int = 0, records: int | None = None
-) -> None:
+    root: Path, *, port: int = 0, pages: int = 0, bodies: Path | None = None, trades: str = "", concurrency: int = 0,
+    records: int | None = None,
+) -> None:  # fmt: skip
     """A project folder with the feed `w1` (``port``, ``pages``, and ``concurrency`` where it is stated; ``records``: as many answers
-    of one record instead) or `w2` (``bodies``: folder of ready-made payloads)."""
+    of one record instead) or `w2` (``bodies``: folder of ready-made payloads; ``trades``: URL of one answer in JSON lines)."""
     for folder in ("sources.d", "apis.d", "sinks.d"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "nexus.yaml").write_text("data_dir: data\n")
     (root / "sinks.d/clickhouse.yaml").write_text("name: clickhouse\nplugin: clickhouse\ndriver: embedded\n")
-    if bodies is None:
+    if bodies is None and not trades:
         more = f"  concurrency: {concurrency}\n" if concurrency else ""
         series, size = (f"P{pages}", 1000) if records is None else (f"R{records}", 1)
         (root / "sources.d/w1.yaml").write_text(W1.format(port=port, series=series, size=size, more=more))
     else:
-        (root / "sources.d/w2.yaml").write_text(W2.format(folder=bodies))
+        source = ANSWER.format(url=trades) if trades else PAYLOADS.format(folder=bodies)
+        (root / "sources.d/w2.yaml").write_text(W2.format(source=source))
 
 FRED_LIKE = """\
 name: feed_{n:04d}

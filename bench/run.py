@@ -20,6 +20,7 @@ from typing import Any
 import figures
 import table
 import w1
+import w2
 
 OUT = Path(__file__).parent / "out"
 
@@ -28,8 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="rounds (default 5)")
     parser.add_argument("--pages", type=int, nargs="+", default=[200, 1000], help="W1 is 200 pages, W1L 1000")
-    parser.add_argument("--only", nargs="+", default=["w1", "latency", "requests", "staged", "memory", "startup"], help="parts to run")
-    parser.add_argument("--systems", nargs="+", default=[], help="names (or beginnings of names) of W1 systems; all unless given")
+    parser.add_argument("--only", nargs="+", default=["w1", "w2", "latency", "requests", "staged", "memory", "startup"], help="parts to run")
+    parser.add_argument("--systems", nargs="+", default=[], help="names (or beginnings of names) of the systems of w1 and w2; all unless given")
+    parser.add_argument("--trades", type=int, default=2_000, help="thousands of trades of w2 (default 2000)")
     options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="nexus-bench-"))
@@ -41,6 +43,10 @@ def main() -> None:
             for pages in options.pages:
                 result[f"w1_{pages}"] = part = w1.measure_w1(work, pages, options.runs, options.systems)
                 table.print_w1(part)
+        if "w2" in options.only:
+            with tempfile.TemporaryDirectory(prefix="nexus-bench-trades-") as folder:
+                result["w2"] = part = w2.measure_w2(work, Path(folder), options.trades, options.runs, options.systems)
+            table.print_w2(part)
         for name, measure, show in (
             ("latency", figures.latency, table.print_latency),
             ("requests", figures.requests, table.print_requests),

@@ -80,3 +80,8 @@ def available() -> list[System]:
     if os.environ.get("NEXUS_BENCH_BENTO"):
         systems.append(System("Bento, tuned", bento, "jsonl"))
     return systems
+
+
+def only(systems: list[System], names: list[str]) -> list[System]:
+    """Those whose names begin with one of ``names``; all when none are given."""
+    return [s for s in systems if not names or any(s.name.startswith(name) for name in names)]

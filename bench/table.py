@@ -7,6 +7,7 @@ from typing import Any
 
 TARGETS = {"dlt": 8.0, "faucet": 2.0, "Bento, tuned": 1.3, "hand loop, good": 1.5, "hand loop, handbook": 6.0}  # W1L, rows/s
 CPU_TARGETS = {"dlt": 1 / 8, "faucet": 1 / 2}
+W2_TARGETS = {"dlt": 25.0, "faucet": 5.0, "Bento, tuned": 5.0, "engine alone, HTTP": 0.6, "engine alone, file": 0.6}
 
 
 def _range(value: Sequence[float], digits: int = 2) -> str:
@@ -29,32 +30,52 @@ def landed(verdicts: Sequence[dict[str, Any]] | None) -> str:
     return "exact" if verdicts else ""
 
 
-def print_w1(part: dict[str, Any]) -> None:
+def _systems(part: dict[str, Any], targets: dict[str, float], cpu_targets: dict[str, float]) -> list[list[str]]:
     rows = []
     for name, s in part["systems"].items():
         ratio = part["ratios"].get(name)
         rows.append([
             name,
+            s["notes"],
             _range(s["rows_per_s"], 0),
             _range(s["cpu_s_per_million"]),
             f"{s['peak_mb']:.0f}",
             f"{s['start_s'][0]:.2f}",
             _range(ratio["speed"]) if ratio else "",
-            f"{TARGETS[name]:g}" if name in TARGETS else "",
+            f"{targets[name]:g}" if name in targets else "",
             _range(ratio["cpu"]) if ratio else "",
-            f"{CPU_TARGETS[name]:.3f}" if name in CPU_TARGETS else "",
+            f"{cpu_targets[name]:.3f}" if name in cpu_targets else "",
             landed(part["landed"].get(name)),
         ])  # fmt: skip
-    head = ["system", "rows/s", "CPU s/M rows", "MB", "start s", "ours is x faster", "due", "our CPU / its", "due", "landed"]
-    _rows(f"{part['pages']} pages x 1,000 rows over HTTP, net of start-up: median (least-greatest)", head, rows)
-    floor = part["ratios"].get("transport floor")
-    if floor:
-        per_million = [v / (part["rows"] / 1e6) for v in floor["cpu_above_s"]]
-        print(f"CPU above the transport floor, s per million rows: {_range(per_million)}; due: 1.5 at most")
+    return rows
+
+
+HEAD = ("system", "", "rows/s", "CPU s/M rows", "MB", "start s", "ours is x faster", "due", "our CPU / its", "due", "landed")
+
+
+def _after(part: dict[str, Any]) -> None:
     if part["steps"]:
         print("CPU s per million rows by step: " + ", ".join(f"{k} {_range(v)}" for k, v in part["steps"].items()))
     for name, message in part["failures"].items():
         print(f"FAILED {name}: {message}")
+
+
+def print_w1(part: dict[str, Any]) -> None:
+    title = f"{part['pages']} pages x 1,000 rows over HTTP, net of start-up: median (least-greatest)"
+    _rows(title, HEAD, _systems(part, TARGETS, CPU_TARGETS))
+    floor = part["ratios"].get("transport floor")
+    if floor:
+        per_million = [v / (part["rows"] / 1e6) for v in floor["cpu_above_s"]]
+        print(f"CPU above the transport floor, s per million rows: {_range(per_million)}; due: 1.5 at most")
+    _after(part)
+
+
+def print_w2(part: dict[str, Any]) -> None:
+    title = f"One answer of {part['rows']:,} trades in JSON lines, six typed and checked fields, landed; net of start-up: median (least-greatest)"
+    _rows(title, HEAD, _systems(part, W2_TARGETS, {}))
+    _after(part)
+    peaks = ", ".join(f"{int(n):,} rows {mb:.0f} MB" for n, mb in part["memory"]["peak_mb"].items())
+    print(f"peak resident memory: {peaks}; ratio {part['memory']['ratio']:.2f}; due: 1.25 at most")
 
 
 def print_staged(part: dict[str, Any]) -> None:

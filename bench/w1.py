@@ -2,113 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import measure
-import pages as data
+import rounds
 import systems
-from measure import Taken
-
-HERE = Path(__file__).parent
 
 
-def check(system: systems.System, out: Path, pages: int) -> dict[str, Any]:
-    """What landed against the truth, in a process of its own."""
-    python = systems.RIVAL_PYTHON if Path(systems.RIVAL_PYTHON).exists() else sys.executable
-    argv = [python, str(HERE / "landed.py"), system.kind, str(out / system.where), str(pages)]
-    verdict: dict[str, Any] = json.loads(measure.run(argv).output.splitlines()[-1])
-    return verdict
-
-
-def steps(work: Path, port: int, pages: int) -> dict[str, float]:
-    """CPU seconds per million rows by step, of one run in one process."""
-    out = work / "steps"
-    systems.write_project(out, port=port, pages=pages)
-    argv = [sys.executable, str(HERE / "inproc.py"), str(out), "w1", "--profile"]
-    taken = json.loads(measure.run(argv).output.splitlines()[-1])
-    shutil.rmtree(out)
-    rows = pages * data.PAGE_ROWS / 1e6
-    return {step: cpu / rows for step, cpu in sorted(taken["steps"].items(), key=lambda item: -item[1])}
-
-
-def measure_w1(work: Path, pages: int, rounds: int, only: list[str]) -> dict[str, Any]:
-    chosen = [s for s in systems.available() if not only or any(s.name.startswith(o) for o in only)]
-    taken: dict[str, list[dict[str, Taken]]] = {s.name: [] for s in chosen}
-    verdicts: dict[str, list[dict[str, Any]]] = {}
-    failures: dict[str, str] = {}
-    by_step: list[dict[str, float]] = []
+def measure_w1(work: Path, pages: int, runs: int, only: list[str]) -> dict[str, Any]:
+    chosen = systems.only(systems.available(), only)
     with measure.page_server(pages) as port:
-        for number in range(-1, rounds):  # round -1 warms the file cache and counts for nothing
-            for system in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
-                if system.name in failures:
-                    continue
-                print(f"\rround {number + 1}/{rounds}  {pages} pages  {system.name:<24}", end="", file=sys.stderr)
-                out = work / "landed"
-                try:
-                    empty = system.run(port, 0, work / "empty")
-                    if number >= 0:
-                        full = system.run(port, pages, out)
-                        taken[system.name].append({"empty": empty, "full": full})
-                        if system.lands:
-                            verdicts.setdefault(system.name, []).append(check(system, out, pages))
-                except (measure.Failed, OSError) as error:
-                    failures[system.name] = str(error)
-                for path in work.iterdir():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if number >= 0 and "nexus-engine" in taken and "nexus-engine" not in failures:
-                try:
-                    by_step.append(steps(work, port, pages))
-                except measure.Failed as error:
-                    failures["steps"] = str(error)
-    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-    net_of_start(taken)
-    return {
-        "pages": pages,
-        "rows": pages * data.PAGE_ROWS,
-        "systems": {s.name: summary(taken[s.name], pages) for s in chosen if taken[s.name]},
-        "ratios": ratios(taken),
-        "landed": verdicts,
-        "failures": failures,
-        "steps": {k: measure.spread([run.get(k, 0.0) for run in by_step]) for k in by_step[0]} if by_step else {},
-    }
 
+        def steps() -> dict[str, float]:
+            systems.write_project(work / "steps", port=port, pages=pages)
+            return rounds.profiled(work / "steps", "w1", pages)
 
-def net_of_start(taken: dict[str, list[dict[str, Taken]]]) -> None:
-    """Add `net` to each run: less the median start of that program."""
-    for runs in taken.values():
-        if runs:
-            start = Taken(*(median(getattr(r["empty"], name) for r in runs) for name in ("wall_s", "cpu_s", "peak_mb")))
-            for r in runs:
-                r["net"] = r["full"].less(start)
-
-
-def summary(runs: list[dict[str, Taken]], pages: int) -> dict[str, Any]:
-    million = pages * data.PAGE_ROWS / 1e6
-    return {
-        "rows_per_s": measure.spread([1e6 * million / r["net"].wall_s for r in runs]),
-        "cpu_s_per_million": measure.spread([r["net"].cpu_s / million for r in runs]),
-        "peak_mb": max(r["full"].peak_mb for r in runs),
-        "start_s": measure.spread([r["empty"].wall_s for r in runs]),
-        "runs": [{k: v.to_json() for k, v in r.items()} for r in runs],
-    }
-
-
-def ratios(taken: dict[str, list[dict[str, Taken]]]) -> dict[str, Any]:
-    """Ours against each other system, round by round: rows/s (greater is better), CPU (less is better), CPU above in seconds."""
-    ours = taken.get("nexus-engine", [])
-    found: dict[str, Any] = {}
-    for name, runs in taken.items():
-        pairs = [(a["net"], b["net"]) for a, b in zip(ours, runs, strict=False)]
-        if name == "nexus-engine" or not pairs:
-            continue
-        found[name] = {
-            "speed": measure.spread([b.wall_s / a.wall_s for a, b in pairs]),
-            "cpu": measure.spread([a.cpu_s / b.cpu_s for a, b in pairs]),
-            "cpu_above_s": measure.spread([a.cpu_s - b.cpu_s for a, b in pairs]),
-        }
-    return found
+        return rounds.measure_systems(work, chosen, "observations", port, pages, runs, steps)

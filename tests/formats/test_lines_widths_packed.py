@@ -75,6 +75,17 @@ def test_lines_that_are_refused(body, says):
         streamed(JSONL, body, 3)
 
 
+def test_line_ends_of_windows_and_blank_lines():
+    body = b"".join(b'{"a":%d}\r\n' % n for n in range(50))
+    assert [json.loads(piece.text) for piece in streamed(JSONL, body, 10_000)] == [[{"a": n} for n in range(50)]]
+    assert [piece.records for piece in streamed(JSONL, body + b"\n\r\n" + body, 10_000)] == [100]
+
+
+def test_as_many_values_as_lines_but_not_one_on_each_are_no_list():
+    with pytest.raises(ValueError):
+        [json.loads(piece.text) for piece in streamed(JSONL, b'{"a":1,\n"b":2}\n3 4\n', 1000)]
+
+
 @pytest.mark.parametrize("body", [b"", b"\n", b" \r\n\n"])
 def test_no_line_at_all_is_no_silent_zero(body):
     with pytest.raises(LookupError, match="not one line"):

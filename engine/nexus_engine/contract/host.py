@@ -151,8 +151,8 @@ class Host(Protocol):
         ...
 
     def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
-        """The feed's format applied to an answer of :meth:`SourceHttp.stream`: lists of records of about a megabyte each, always the
-        same for the same body."""
+        """The feed's format applied to an answer of :meth:`SourceHttp.stream`: lists of records, of about 256 kB each, always the same for
+        the same body."""
         ...
 
     def stopping(self) -> bool:

@@ -10,7 +10,9 @@ from nexus_engine.contract.format import Format, Piece, Streaming
 from nexus_engine.contract.host import HttpResponse, SourceHttp
 from nexus_engine.contract.records import Want
 
-_PIECE: Final = 1 << 20  # bytes of a body that is read in pieces
+# Bytes of a body that is read in pieces. Larger ones get fresh memory from the system each time, which costs more than the copy; and a
+# refused record is looked for among all of its piece.
+_PIECE: Final = 1 << 18
 
 
 class FeedHost:

@@ -49,29 +49,31 @@ class JsonlFormat:
         """
         number, found = 0, False
         for chunk in _whole_lines(self._utf8(body, content_type, size)):
-            values = self._values(chunk, number)
-            number += chunk.count(b"\n")
-            if values:
+            count = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+            piece = self._joined(chunk, count) or self._one_by_one(chunk, number)
+            number += count
+            if piece.records:
                 found = True
-                yield Piece(b"[" + b",".join(values) + b"]", len(values))
+                yield piece
         if not found:
             raise LookupError("the body is empty: not one line came")
 
-    def _values(self, chunk: bytes, number: int) -> list[Any]:
-        """The values of whole lines; ``number`` lines came before them."""
+    def _joined(self, chunk: bytes, count: int) -> Piece | None:
+        """A list of the values of ``count`` whole lines, when there are as many. (Where one goes over two lines and two stand on one,
+        the list is no JSON: the query refuses it.)"""
         try:
-            values = self._decoder.decode_lines(chunk)
+            if len(self._decoder.decode_lines(chunk)) != count:
+                return None
         except (msgspec.DecodeError, RecursionError):
-            values = []
-        count = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
-        if len(values) == count:
-            return values
-        lines = [(n, line) for n, line in enumerate(chunk.split(b"\n"), number + 1) if line.strip()]
-        if len(values) == len(lines):
-            return values
-        return [self._value(n, line) for n, line in lines]
+            return None
+        return Piece(b"[" + chunk.removesuffix(b"\n").replace(b"\n", b",") + b"]", count)
 
-    def _value(self, number: int, line: bytes) -> msgspec.Raw:
+    def _one_by_one(self, chunk: bytes, number: int) -> Piece:
+        """The same of lines of which some are blank or wrong; ``number`` lines came before them."""
+        values = [self._value(n, line) for n, line in enumerate(chunk.split(b"\n"), number + 1) if line.strip()]
+        return Piece(b"[" + b",".join(values) + b"]", len(values))
+
+    def _value(self, number: int, line: bytes) -> bytes:
         try:
             return self._decoder.decode(line)
         except (msgspec.DecodeError, UnicodeError) as error:

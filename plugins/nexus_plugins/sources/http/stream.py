@@ -33,7 +33,7 @@ def payloads(request: ReadRequest, response: HttpResponse, memo: JSON = None) ->
 
 def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str) -> bool:
     """Whether the first ``safe`` pieces are those of the position."""
-    came = hashlib.blake2b(digest_size=16)
+    came = hashlib.sha256()
     for number, text in _pieces(request, response):
         came.update(text)
         if number == safe:
@@ -44,7 +44,7 @@ def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str
 def _behind(request: ReadRequest, response: HttpResponse, safe: int, memo: JSON) -> Iterator[Payload]:
     """Each payload is held back until it is known whether it is the last."""
     held: Payload | None = None
-    came = hashlib.blake2b(digest_size=16)
+    came = hashlib.sha256()
     for number, text in _pieces(request, response):
         came.update(text)
         if number <= safe:
