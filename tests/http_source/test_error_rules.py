@@ -6,7 +6,7 @@ import json
 
 import pytest
 from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
-from raw_server import RawServer, answer
+from raw_server import Raw, RawServer, answer
 from source_bench import Feed
 
 ROWS = [{"id": n} for n in range(8)]
@@ -154,6 +154,86 @@ def test_a_page_that_cannot_be_smaller_is_an_error():
 def test_what_a_rule_can_look_at(rule, reply, format, says):
     with RawServer(lambda _: reply) as server, pytest.raises(PageError, match=says):
         Feed({"endpoint": server.url, "errors": [rule]}, "entry" if format == "xml" else "rows", format=format, leaves=["id"]).read()
+
+
+FRED = '<?xml version="1.0" encoding="utf-8" ?>\n<error code="400" message="Bad Request.  The series does not exist." />'
+S3 = '<?xml version="1.0"?><Error xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Code>AccessDenied</Code><Message>Access &lt;Denied&gt;</Message></Error>'
+SOAP = '<s:Envelope xmlns:s="http://soap"><s:Body><s:Fault><faultcode>Server</faultcode><faultstring>\n  Too busy\n</faultstring></s:Fault></s:Body></s:Envelope>'
+UTF16 = '<?xml version="1.0" encoding="UTF-16"?><error><text>Grüße</text></error>'.encode("utf-16")
+LATIN = '<?xml version="1.0" encoding="ISO-8859-1"?><error>Grüße</error>'.encode("latin-1")
+XML = [
+    ({"path": "error/@code", "equals": "400", "message": "error/@message"}, FRED, "Bad Request.  The series does not exist."),
+    ({"path": "@code", "equals": "400"}, FRED, "400"),
+    ({"path": "error"}, FRED, "400 Bad Request"),
+    ({"path": "Error/Code", "equals": "AccessDenied", "message": "Error/Message"}, S3, "Access <Denied>"),
+    ({"path": "Code", "matches": "Denied$"}, S3, "AccessDenied"),
+    ({"path": "Error"}, S3, "AccessDenied Access <Denied>"),
+    ({"path": "Body/Fault/faultstring"}, SOAP, "Too busy"),
+    ({"path": "s:Envelope/s:Body/s:Fault/faultcode", "message": "Body/Fault/faultstring"}, SOAP, "Too busy"),
+    ({"path": "error/text"}, UTF16, "Grüße"),
+    ({"path": "error"}, LATIN, "Grüße"),
+    ({"path": "error/text"}, "<error><text>first</text><text>second</text><broken", "first"),
+]
+
+
+@pytest.mark.capability("Errors: by path in XML, whatever the feed's format", spec="errors: [{status: 403, path: Error/Code, equals: AccessDenied, then: not_yet}]")
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("format", ["json", "xml", "csv"])
+@pytest.mark.parametrize(("rule", "reply", "says"), XML)
+def test_a_path_in_an_xml_body(rule, reply, says, format, status):
+    rule = {"status": str(status), "then": "stop", **rule}
+    with RawServer(lambda _: answer(reply, status)) as server, pytest.raises(StopAll) as raised:
+        Feed({"endpoint": server.url, "errors": [rule]}, "entry" if format == "xml" else ".", format=format, leaves=["id"]).read()
+    assert says in raised.value.what
+
+
+@pytest.mark.parametrize("rule", [{"path": "error/@mesage"}, {"path": "Error"}, {"path": "code"}, {"path": "x:error"}, {"path": "error/error"}, {"path": "error.code"}, {"path": "@code", "equals": "401"}])
+def test_a_path_that_is_not_in_the_xml_does_not_hold(rule):
+    with RawServer(lambda _: answer(FRED, 400)) as server, pytest.raises(StopFeed, match="HTTP 400"):
+        feed(server, [{"status": "400", "then": "empty", **rule}]).read()
+
+
+def test_declared_entities_and_deep_nesting_end_the_look_and_nothing_else():
+    bomb = '<!DOCTYPE e [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><error>&b;</error>'
+    for reply in (bomb, "<a>" * 5000 + "</a>" * 5000 + "<error>1</error>"):
+        with RawServer(lambda _: answer(reply, 400)) as server, pytest.raises(StopFeed, match="HTTP 400"):  # noqa: B023
+            feed(server, [{"status": "400", "path": "error", "then": "empty"}]).read()
+
+
+@pytest.mark.parametrize("format", ["xml", "csv", "jsonl"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_path_in_a_json_body_of_a_feed_of_another_format(format, status):
+    rule = {"status": str(status), "path": "error.code", "equals": "7", "message": "error.text", "then": "stop"}
+    with RawServer(lambda _: answer({"error": {"code": 7, "text": "no more"}}, status)) as server, pytest.raises(StopAll, match="no more"):
+        Feed({"endpoint": server.url, "errors": [rule]}, "entry" if format == "xml" else ".", format=format, leaves=["id"]).read()
+
+
+@pytest.mark.capability("Errors: by a column of CSV's first row", spec='errors: [{path: Error, equals: "limit", then: retry}]')
+@pytest.mark.parametrize(("body", "path"), [
+    ("Error,Message\nlimit,slow down\n", "Error"), ("id; Error \n1;limit\n", "Error"), ('id\t"Error"\n\n1\t"limit"\n', "Error"), ("\ufeffError code|b\nlimit|2\n3|4", '"Error code"'),
+])
+def test_a_column_of_the_first_row(body, path):
+    rule = {"path": path, "equals": "limit", "then": "stop"}
+    for format in ("csv", "json"):
+        with RawServer(lambda _: answer(body)) as server, pytest.raises(StopAll, match="limit"):
+            Feed({"endpoint": server.url, "errors": [rule]}, format=format, leaves=["id"]).read()
+
+
+def test_rows_of_csv_and_xml_that_are_no_error_are_read():
+    rules = [{"path": "Error"}, {"path": "error/@code"}, {"path": "id", "equals": "9"}]
+    for format, body, records in (("csv", "id,Error\n1,\n9,\n", "."), ("xml", "<rows><entry><id>1</id></entry><entry><id>9</id></entry></rows>", "entry")):
+        with RawServer(lambda _: answer(body)) as server:  # noqa: B023
+            [payload] = Feed({"endpoint": server.url, "errors": rules}, records, format=format, leaves=["id"]).read()
+        assert [row["id"] for row in json.loads(payload.body)] == ["1", "9"]
+
+
+def test_text_where_json_was_due_may_mean_empty_but_half_an_answer_does_not():
+    rules = [{"matches": "no data|rows", "then": "empty"}]
+    with RawServer(lambda _: answer("no data")) as server:
+        assert [payload.body for payload in feed(server, rules).read()] == [b""]
+    cut = b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"rows": [{"id"'
+    with RawServer(lambda _: Raw([cut])) as server, pytest.raises((PageError, RetryLater)):
+        feed(server, rules).read()
 
 
 @pytest.mark.parametrize("rule", [{"header": "x-state", "equals": "stale"}, {"matches": "nope"}, {"path": "rows[9]"}, {"path": "state", "matches": "^no"}])

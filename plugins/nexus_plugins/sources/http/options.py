@@ -117,7 +117,7 @@ class ErrorRule(Options, frozen=True):
     """One entry of `errors:`: an error inside an answer, and what to do. All conditions given must hold."""
 
     status: Annotated[Annotated[int, Meta(ge=100, le=599)] | None, Meta(description="HTTP status; a rule without one judges 2xx answers")] = None
-    path: Annotated[str, Meta(description="path in the JSON body; an error when something stands there that is not null, false or empty, unless `equals` or `matches` says more")] = ""
+    path: Annotated[str, Meta(description="path in the body, by what came: `a.b` of JSON, `Error/Code` or `error/@message` of XML, a column of the first row of CSV; an error when something stands there that is not null, false or empty, unless `equals` or `matches` says more")] = ""
     header: Annotated[str, Meta(description="response header that is there, unless `equals` or `matches` says more")] = ""
     equals: Annotated[str | None, Meta(description="the value at `path` or in `header`, as text")] = None
     matches: Annotated[

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -14,21 +15,24 @@ from msgspec import UNSET
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.records import parse_path
 from nexus_engine.host.retry import retry_after
+from nexus_plugins.sources.http.content import LOOKED_AT
 from nexus_plugins.sources.http.envelope import Path
 from nexus_plugins.sources.http.options import ErrorRule
 
-_LOOKED_AT: Final = 65_536  # bytes of a body that a pattern is searched in
 _EPOCH_FROM: Final = 1_000_000_000  # a number from here on is a moment, not a length of time
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What rules judge. ``values`` are those at the rules' paths; none where the body is no JSON."""
+    """What rules judge. ``values`` are those at the rules' paths in JSON, ``texts`` those in a body that is none."""
 
     response: HttpResponse
     values: dict[Path, Any]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, path: str) -> Any:
+        if path in self.texts:
+            return self.texts[path]
         return self.values.get(parse_path(path), UNSET) if path else UNSET
 
     def header(self, name: str) -> str | None:
@@ -54,7 +58,7 @@ def holds(rule: ErrorRule, answer: Answer) -> bool:
         found = answer.header(rule.header)
         return found is not None and (bare or _fits(rule, found))
     if not rule.path:
-        return not rule.matches or _fits(rule, answer.response.body[:_LOOKED_AT].decode("utf-8", "replace"))
+        return not rule.matches or _fits(rule, answer.response.body[:LOOKED_AT].decode("utf-8", "replace"))
     value = answer.at(rule.path)
     if value is UNSET:
         return False

@@ -18,7 +18,7 @@ from nexus_engine.contract.options import JSON
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
-from nexus_plugins.sources.http import rules, stream
+from nexus_plugins.sources.http import content, rules, stream
 from nexus_plugins.sources.http.ahead import Ahead
 from nexus_plugins.sources.http.conditional import NOT_MODIFIED, Condition
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
@@ -71,6 +71,7 @@ class _Reading:
         wanted = (*self._pager.paths, *rules.paths(options.errors))
         leaves = request.want.leaves if not flat else ()
         self._envelope = Envelope(Records(path=".") if flat else request.records, wanted, leaves)
+        self._errors = Envelope(Records(path="."), rules.paths(options.errors))
         self._broke_off: set[Step] = set()  # their pages were asked for again already
         self._ahead = Ahead(self._host.http, self._pager.request, self._judge, self._accept)
         self._page: Page | None = None
@@ -223,10 +224,12 @@ class _Reading:
         try:
             pieces = tuple(self._pieces(response, body))
             at, values = self._envelope.values(pieces[0] if pieces else body)
-        except (BadBody, WrongShape):
-            self._obey(rules.Answer(response, {}), step)
-            raise
-        declared = self._obey(rules.Answer(response, values), step)
+        except (BadBody, WrongShape) as error:
+            declared = self._obey(self._looked(response, body), step)
+            if declared is None or (isinstance(error, BadBody) and error.incomplete):  # half an answer is not taken for none
+                raise
+            return declared
+        declared = self._obey(self._looked(response, body) if self._host.flat else rules.Answer(response, values), step)
         if declared is not None:
             return declared
         found = self._envelope.records(at, values)
@@ -238,11 +241,10 @@ class _Reading:
 
     def _judge_start(self, step: Step, response: HttpResponse, body: bytes) -> Page:
         """Of an answer that is read in pieces, what its beginning says. Without records when a rule says so."""
-        values = {} if self._host.flat or response.size > len(response.body) else self._envelope.peek(body)
-        page = self._obey(rules.Answer(response, values), step)
+        page = self._obey(self._looked(response, body), step)
         if page is None:
             _refuse_html(body)
-        return page or Page((), Found(1, values), response)
+        return page or Page((), Found(1, {}), response)
 
     def _judge_status(self, step: Step, response: HttpResponse, body: bytes) -> Page:
         """An answer that is an error by its status.
@@ -250,10 +252,18 @@ class _Reading:
         Raises:
             Undecided: no rule holds; the host judges it.
         """
-        page = self._obey(rules.Answer(response, {} if self._host.flat else self._envelope.peek(body)), step)
+        page = self._obey(self._looked(response, body), step)
         if page is None:
             raise Undecided
         return page
+
+    def _looked(self, response: HttpResponse, body: bytes) -> rules.Answer:
+        """What rules see of a body of any format: JSON, XML or lines, as it came."""
+        paths = rules.paths(self._options.errors)
+        if not paths:
+            return rules.Answer(response, {})
+        values = self._errors.peek(body) if response.size == len(response.body) else {}
+        return rules.Answer(response, values, content.found(body, paths))
 
     def _obey(self, answer: rules.Answer, step: Step) -> Page | None:
         """Do what the first rule that holds says; None when none does."""
