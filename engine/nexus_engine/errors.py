@@ -8,6 +8,7 @@
     ├── Reconnect        the connection is gone: open a new one, then ask again
     ├── StopFeed         this feed stops, its position is kept, other feeds go on
     │   ├── PageError        an answer that is not the page the spec promised
+    │   ├── Incomplete       a window did not have as much in it as its source says; the next run asks again
     │   ├── NotYet           what was asked for is not there yet, or not for this partition: a note, no failure
     │   ├── StopAll          the answer holds for every partition: none of this feed is asked further
     │   │   └── BudgetSpent      a quota is used up: the feed goes on from its position when it renews
@@ -106,6 +107,21 @@ class PageError(StopFeed):
         self.url = url
         self.page = page
         self.body = body[:200]
+
+
+class Incomplete(StopFeed):
+    """A window ended with another number of records or pages than the source says it has.
+
+    Args:
+        total, arrived: what the source says, and what came, over all runs that read the window; ``counted`` says of what.
+    """
+
+    def __init__(self, what: str, *, total: int, arrived: int, counted: str = "records", where: str = "", did: str = "", do: str = "") -> None:
+        super().__init__(what, where=where, did=did, do=do)
+        self.total = total
+        self.arrived = arrived
+        self.counted = counted
+        self.window: tuple[str | None, str | None] = (None, None)  # start and end; filled in by the loop
 
 
 class NotYet(StopFeed):

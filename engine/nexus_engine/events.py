@@ -108,7 +108,7 @@ class BatchLanded(Event):
 @dataclass(frozen=True, slots=True)
 class RunFinished(Event):
     run_id: str
-    status: str  # ok | empty | unchanged | failed | stopped
+    status: str  # ok | empty | unchanged | incomplete | failed | stopped
     read: int
     landed: int
     unchanged: int

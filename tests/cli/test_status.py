@@ -15,3 +15,38 @@ def test_a_feed_that_is_overdue_is_stale(project):
         assert as_json(done)["exit_code"] == code
     store.close()
     assert "stale" in command(project.root, "status").stdout
+
+
+def test_a_run_whose_process_died_is_interrupted(project):
+    """No engine has started since: nothing but the lock says that the run is over."""
+    project.feed("prices")
+    assert command(project.root, "run", "prices", "--once").returncode == 0
+    store = Store.open(project.root / "data" / "state.db")
+    store.start_run("20990101T000000-dead00", "prices", "once", "2099-01-01T00:00:00Z")
+    store.close()
+    done = command(project.root, "status", "--json")
+    (row,) = as_json(done)["feeds"]
+    assert (done.returncode, row["state"], row["last_status"]) == (1, "interrupted", "interrupted")
+    shown = command(project.root, "status").stdout
+    assert "interrupted" in shown
+    assert "running" not in shown
+    assert "landed then" in shown
+    assert "interrupted" in command(project.root, "runs").stdout
+    assert "interrupted" in command(project.root, "runs", "show", "20990101T000000-dead00").stdout
+
+
+def test_a_reset_that_cannot_ask_names_yes(project):
+    project.feed("prices")
+    done = command(project.root, "state", "reset", "prices")
+    assert done.returncode == 2
+    assert "give --yes" in done.stderr
+    assert "interrupted" not in done.stderr
+    assert "no stored position" in command(project.root, "state", "reset", "prices", "--yes").stderr  # it did not ask
+
+
+def test_values_that_a_table_cuts_are_told(project):
+    project.feed("prices")
+    done = command(project.root, "query", f"SELECT '{'x' * 61}' AS a, '{'y' * 60}' AS b")
+    assert "1 value cut at 60 characters" in done.stderr
+    assert "--format csv" in done.stderr
+    assert "cut" not in command(project.root, "query", "SELECT 1 AS a").stderr

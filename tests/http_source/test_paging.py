@@ -176,9 +176,6 @@ def test_a_link_to_another_origin_is_refused_and_the_page_before_is_kept():
         ({"next": "next"}, lambda r: answer({"rows": ROWS[:2], "next": {"href": "x"}}), "is no text"),
         (OFFSET, lambda r: answer({"rows": ROWS[:10]}), "`count`, which paging needs, is absent"),
         (OFFSET, lambda r: answer({"rows": ROWS[:10], "count": "many"}), "is not a count"),
-        (OFFSET, lambda r: Api(ROWS)(r) if r.query["offset"] == "0" else answer({"rows": [], "count": 25}), "after 10 of 25 records"),
-        ({"next": "next", "total": "count"}, lambda r: answer({"rows": ROWS[:2], "count": 7}), "after 2 of 7 records"),
-        ({"page": "page", "pages": "pages"}, lambda r: answer({"rows": ROWS[:2] if r.query["page"] == "1" else [], "pages": 3}), "page 2 of 3 is empty"),
         ({"page": "page", "max_pages": "3"}, lambda r: answer({"rows": [{"id": r.target}]}), "more than 3 pages"),
     ],
 )  # fmt: skip

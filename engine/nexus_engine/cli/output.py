@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_WIDEST = 60
+WIDEST = 60
 
 
 class Exit(Exception):
@@ -61,8 +61,8 @@ class Output:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout once more at its end
             raise Exit(0) from None
 
-    def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-        """Rows for people: numbers to the right, wide texts cut."""
+    def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> int:
+        """Rows for people: numbers to the right, wide texts cut; how many were."""
         names = list(columns or (rows[0] if rows else ()))
         cells = [[_cell(row.get(name)) for name in names] for row in rows]
         widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
@@ -71,6 +71,7 @@ class Output:
         self.line("  ".join("-" * width for width in widths))
         for line in cells:
             self.line(_aligned(line, widths, right))
+        return sum(len(cell) == WIDEST and cell.endswith("…") for line in cells for cell in line)
 
     def _clean(self, text: str) -> str:
         """No secrets, and no control characters: what an API sends must not steer a terminal."""
@@ -92,4 +93,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)
     text = " ".join(str(value).split())
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

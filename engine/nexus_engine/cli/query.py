@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.output import WIDEST
 
 
 @click.command("query")
@@ -35,9 +36,10 @@ def command(context: Context, sql: str | None, form: str, max_rows: int) -> None
     elif form == "csv":
         _csv(context, rows)
     else:
-        if rows:
-            context.out.table(rows)
+        cut = context.out.table(rows) if rows else 0
         context.out.note(f"{len(rows)} row{'s' if len(rows) != 1 else ''}")
+        if cut:
+            context.out.note(f"{cut} value{'s' if cut != 1 else ''} cut at {WIDEST} characters; whole with --format csv, --format json or --json")
 
 
 def _csv(context: Context, rows: list[dict[str, Any]]) -> None:

@@ -104,7 +104,7 @@ def _check(context: Context, feeds: tuple[str, ...]) -> None:
 def show(context: Context, reports: list[dict[str, Any]]) -> None:
     """The reports as a table, their errors below it; ends the command with the exit code they mean."""
     out = context.out
-    failed = [report for report in reports if report["status"] == "failed"]
+    failed = [report for report in reports if report["status"] in ("failed", "incomplete")]
     code = OK if not failed else FAILED if len(failed) == len(reports) else SOME_FAILED
     if out.as_json:
         out.json({"runs": reports, "exit_code": code})

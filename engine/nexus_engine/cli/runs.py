@@ -8,6 +8,7 @@ import click
 
 from nexus_engine.cli.context import Context, verb
 from nexus_engine.cli.run import status_words
+from nexus_engine.cli.status import as_it_is
 from nexus_engine.errors import NexusError
 
 
@@ -21,8 +22,11 @@ def command(context: Context, feed: str | None, limit: int) -> None:
         return
     import msgspec
 
+    from nexus_engine.deliver.lock import owner_pid
+
     store = context.store()
-    found = store.runs(feed, limit)
+    alive = owner_pid(context.project.data_dir / "nexus.lock") is not None
+    found = [as_it_is(run, alive=alive) for run in store.runs(feed, limit)]
     if context.out.as_json:
         context.out.json([msgspec.to_builtins(run) for run in found])
         return
@@ -41,8 +45,12 @@ def show(context: Context, run_id: str) -> None:
     """One run: its books per window, its requests (redacted), its errors."""
     import msgspec
 
+    from nexus_engine.deliver.lock import owner_pid
+    from nexus_engine.state.records import STANDING
+
     store = context.store()
-    run = store.run(run_id)
+    found = store.run(run_id)
+    run = found and as_it_is(found, alive=owner_pid(context.project.data_dir / "nexus.lock") is not None)
     if run is None:
         raise NexusError(f"there is no run {run_id!r}", where=str(context.project.data_dir), do="see nexus-engine runs")
     books, requests = store.books(run_id), store.requests(run_id)
@@ -53,7 +61,13 @@ def show(context: Context, run_id: str) -> None:
     out.line(f"run {run.run_id}: feed {run.feed}, {run.trigger}, {status_words(run.report, run.status)}, {run.started_at} to {run.finished_at or '?'}")
     if books:
         out.line()
-        out.table([{"partition": b.partition or "-", "from": b.window_start, "to": b.window_end, **b.counts, "complete": b.complete} for b in books])
+        told = [name for name in STANDING if any(name in book.counts for book in books)]
+        counted = [name for name in dict.fromkeys(name for book in books for name in book.counts) if name not in told]
+        columns = ("partition", "from", "to", *counted, *told, "complete")
+        out.table(
+            [{"partition": b.partition or "-", "from": b.window_start, "to": b.window_end, **b.counts, "complete": b.complete} for b in books],
+            columns,
+        )
     if requests:
         out.line()
         out.table([

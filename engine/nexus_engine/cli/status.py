@@ -13,19 +13,23 @@ from nexus_engine.cli.failures import FAILED, Exit
 
 if TYPE_CHECKING:
     from nexus_engine.compile.plan import Plan
+    from nexus_engine.state.records import Run
     from nexus_engine.state.store import Store
 
 OVERDUE = timedelta(minutes=5)
 FACTS = (
     "last_run", "last_status", "last_started", "last_finished", "last_error", "rows", "next_run", "backfills", "partitions", "position", "lag_s", "refused", "staged",
 )
-COLUMNS = ("feed", "state", "last run", "ended", "rows", "next run", "position", "lag", "refused", "staged")
+COLUMNS = ("feed", "state", "last run", "ended", "landed then", "next run", "position", "lag", "refused", "staged")
+
+
+BAD = ("failed", "incomplete", "interrupted", "stale")  # states that somebody should look at
 
 
 @click.command("status")
 @verb
 def command(context: Context) -> None:
-    """Show each feed's state; fail when one is stale or failed.
+    """Show each feed's state; fail when one is stale, failed, incomplete or interrupted.
 
     A feed is stale when its next run is overdue by more than five minutes. Needs no running engine.
     """
@@ -37,15 +41,15 @@ def command(context: Context) -> None:
     for batch in store.staged():
         staged[batch.feed] = staged.get(batch.feed, 0) + batch.rows
     refused = store.quarantined_counts()
+    pid = owner_pid(context.project.data_dir / "nexus.lock")
     rows = [
-        {**feed_status(store, plan, now), "refused": refused.get(name, 0), "staged": staged.get(name, 0)}
+        {**feed_status(store, plan, now, alive=pid is not None), "refused": refused.get(name, 0), "staged": staged.get(name, 0)}
         for name, plan in sorted(loaded.plans.items())
     ]
     gone = {name: count for name, count in staged.items() if name not in loaded.plans}
     broken = sorted({problem.file for problem in loaded.invalid})
-    pid = owner_pid(context.project.data_dir / "nexus.lock")
     rows += [_broken(Path(file).stem) for file in broken if Path(file).parent.name == "sources.d"]
-    bad = [row["feed"] for row in rows if row["state"] in ("failed", "stale")]
+    bad = [row["feed"] for row in rows if row["state"] in BAD]
     if context.out.as_json:
         code = FAILED if bad or broken else 0
         context.out.json({"owner": pid, "feeds": rows, "broken": broken, "staged_without_file": gone, "exit_code": code})
@@ -65,22 +69,29 @@ def command(context: Context) -> None:
         raise Exit(FAILED)
 
 
+def as_it_is(run: Run, *, alive: bool) -> Run:
+    """A run that its process did not end is not running when no process owns the data folder."""
+    import msgspec
+
+    return msgspec.structs.replace(run, status="interrupted") if run.status == "running" and not alive else run
+
+
 def _broken(name: str) -> dict[str, Any]:
     """A file that has no plan. A running engine may still hold the one it had before."""
     return {**dict.fromkeys(FACTS), "feed": name, "state": "broken"}
 
 
-def feed_status(store: Store, plan: Plan, now: datetime) -> dict[str, Any]:
-    """One feed's state: disabled, never, running, ok, failed or stale. Times are ISO 8601 UTC, ``lag_s`` seconds since the
-    newest cursor value, for cursors in time."""
-    last = next(iter(store.runs(plan.feed, 1)), None)
+def feed_status(store: Store, plan: Plan, now: datetime, *, alive: bool) -> dict[str, Any]:
+    """One feed's state: disabled, never, running, ok, failed, incomplete, interrupted or stale. Times are ISO 8601 UTC, ``lag_s``
+    seconds since the newest cursor value, for cursors in time. ``alive``: a process owns the data folder."""
+    last = next((as_it_is(run, alive=alive) for run in store.runs(plan.feed, 1)), None)
     next_run = store.next_run(plan.feed)
     overdue = next_run is not None and now - datetime.fromisoformat(next_run) > OVERDUE
     running = last is not None and last.status == "running"
     if not plan.enabled:
         state = "disabled"
-    elif last is not None and last.status in ("failed", "interrupted"):
-        state = "failed"
+    elif last is not None and last.status in BAD:
+        state = last.status
     elif overdue and not running:
         state = "stale"
     elif running:
@@ -149,6 +160,7 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
         **row,
         "last run": row["last_run"],
         "ended": row["last_error"] or row["last_status"],
+        "landed then": row["rows"],
         "next run": row["next_run"],
         "lag": None if lag is None else f"{lag / 86400:.1f} d" if lag >= 86400 else f"{lag / 3600:.1f} h",
     }

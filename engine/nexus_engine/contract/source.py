@@ -36,7 +36,8 @@ class Payload:
     records yields one payload with an empty body (b"") and ``last=True``, or nothing at all.
     ``total`` is the number of records the source says the window has. ``memo`` of a window's last payload is JSON that the next
     reading of the partition is given (``ReadRequest.memo``); it is kept in the transaction that makes the rows of the window
-    safe. ``unchanged``: the source found that what it read last time has not changed, and sends no records.
+    safe. ``again``: the next reading sends the same records once more (its position is that of the payload before it), so they
+    land only where a key tells that they have. ``unchanged``: the source found that what it read last time has not changed, and sends no records.
     """
 
     body: bytes | list[dict[str, Any]]
@@ -47,6 +48,7 @@ class Payload:
     total: int | None = None
     memo: JSON = None
     unchanged: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Partition, Payload
 from nexus_engine.deliver.batch import Worked
 from nexus_engine.deliver.windows import Position, Unit, close, opened
-from nexus_engine.errors import NexusError, NotYet, PluginFailed, Reconnect, StopAll
+from nexus_engine.errors import Incomplete, NexusError, NotYet, PluginFailed, Reconnect, StopAll
 from nexus_engine.state.positions import spaced
 from nexus_engine.state.records import Intent
 
@@ -202,6 +202,9 @@ class Fetchers:
                 if not ended:
                     self._channel.put(Arrival(ticket, unit, Payload(b"", {}, last=True)))
                 return True
+            except Incomplete as error:
+                error.window = (unit.window.start, unit.window.end)
+                raise
             except Reconnect:
                 reconnects += 1
                 if reconnects > RECONNECTS:

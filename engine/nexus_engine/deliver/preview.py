@@ -102,10 +102,10 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
 
 
 def _first(plan: Plan, reader: Reader, report: RunReport, ticket: Ticket, unit: Unit) -> Payload | None:
-    """The first payload that has a body."""
+    """The first payload that has a body, unless the window turns out to be incomplete with it."""
     try:
         for payload in reader.units(plan, report, threading.Event())(ticket, unit, None):
-            if payload.body:
+            if payload.body and not payload.again:
                 return payload
     except NexusError:
         raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from nexus_engine.errors import NexusError
+from nexus_engine.errors import Incomplete, NexusError
 
 COUNTS = ("read", "landed", "new", "revised", "unchanged", "superseded", "filtered", "quarantined")
 
@@ -43,11 +43,13 @@ class WindowBooks(Books, kw_only=True):
     window_end: str | None = None
     pages: int = 0
     total: int | None = None  # records the source said the window has
+    arrived: int | None = None  # of an incomplete window: how many came, over all runs that read it
     complete: bool = False
 
 
 class ErrorReport(msgspec.Struct, kw_only=True):
-    """An error in its four parts (``nexus_engine.errors``), with the partition it happened in."""
+    """An error in its four parts (``nexus_engine.errors``), with the partition it happened in. Of an incomplete window: which it
+    is, and how many ``counted`` (records, pages) the source told and sent."""
 
     kind: str
     what: str
@@ -55,20 +57,30 @@ class ErrorReport(msgspec.Struct, kw_only=True):
     did: str = ""
     do: str = ""
     partition: str = ""
+    window_start: str | None = None
+    window_end: str | None = None
+    total: int | None = None
+    arrived: int | None = None
+    counted: str = ""
 
 
 def error_report(error: NexusError, redact: Callable[[str], str], partition: str = "") -> ErrorReport:
     """An error as it is kept in the run history: no part of it holds a secret."""
     parts = (redact(text) for text in (error.what, error.where, error.did, error.do))
     what, where, did, do = parts
-    return ErrorReport(kind=type(error).__name__, what=what, where=where, did=did, do=do, partition=partition)
+    report = ErrorReport(kind=type(error).__name__, what=what, where=where, did=did, do=do, partition=partition)
+    if isinstance(error, Incomplete):
+        report.window_start, report.window_end = error.window
+        report.total, report.arrived, report.counted = error.total, error.arrived, error.counted
+    return report
 
 
 class RunReport(Books, kw_only=True):
     """The outcome of one run of one feed.
 
     ``status``: ok, empty (nothing was read and nothing failed), unchanged (nothing was read, because answers were those of the
-    last run), failed (at least one partition stopped with an error), stopped (drained before its end; the next run goes on).
+    last run), incomplete (windows ended with another number of records than their source says, and nothing else failed), failed
+    (at least one partition stopped with an error), stopped (drained before its end; the next run goes on).
     """
 
     run_id: str

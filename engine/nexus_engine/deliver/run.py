@@ -29,7 +29,7 @@ from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
-from nexus_engine.errors import NexusError, StopEngine
+from nexus_engine.errors import Incomplete, NexusError, StopEngine
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
 from nexus_engine.state.records import MAX_RAW_BYTES, Intent, Quarantined, WindowCounts
 from nexus_engine.state.store import Store
@@ -142,6 +142,8 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
     if arrival.error is not None:
         ticket.failed = True
         _fail(line, report, arrival.error, ticket.partition.key)
+        if isinstance(arrival.error, Incomplete):
+            _incomplete(line, report, ticket.partition.key, arrival.error)
         return 1
     if unit is None or payload is None:
         ticket.finished = not arrival.stopped
@@ -150,7 +152,7 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
             report.warnings.append(note)
             line.observers.emit(RuleWarned(report.feed, report.run_id, "", note))
         return 1
-    if not ticket.failed:
+    if not ticket.failed and (line.plan.target.key or not payload.again):
         stage.add(stage.unit(ticket.partition, unit.window, (ticket, unit)), payload)
         line.observers.emit(
             PageRead(report.feed, report.run_id, ticket.partition.key, payload.page, len(payload.body), payload.total, payload.unchanged)
@@ -302,7 +304,7 @@ def _counts(books: list[WindowBooks]) -> tuple[WindowCounts, ...]:
     return tuple(
         WindowCounts(
             partition=book.partition, window_start=book.window_start, window_end=book.window_end, complete=book.complete,
-            counts={name: getattr(book, name) for name in names},
+            counts={name: getattr(book, name) for name in names} | ({"total": book.total} if book.total is not None else {}),
         )
         for book in books
     )
@@ -321,6 +323,7 @@ def _enter(report: RunReport, books: list[WindowBooks]) -> None:
             old.pages += book.pages
             old.complete = old.complete or book.complete
             old.total = book.total if book.total is not None else old.total
+            old.arrived = book.arrived if book.arrived is not None else old.arrived
 
 
 def _landed(report: RunReport, books: list[WindowBooks]) -> None:
@@ -359,9 +362,20 @@ def _fail(line: Line, report: RunReport, error: NexusError, partition: str = "")
     report.errors.append(error_report(error, line.redact, partition))
 
 
+def _incomplete(line: Line, report: RunReport, partition: str, error: Incomplete) -> None:
+    """Into the books of its window: how much was told, and how much came."""
+    if error.counted != "records":
+        return
+    start, end = error.window
+    book = WindowBooks(partition=partition, window_start=start, window_end=end, total=error.total, arrived=error.arrived)
+    _enter(report, [book])
+    counts = {"total": error.total, "arrived": error.arrived}
+    line.store.add_books(report.run_id, [WindowCounts(partition=partition, window_start=start, window_end=end, counts=counts)])
+
+
 def _verdict(report: RunReport, tickets: list[Ticket], stopped: bool) -> str:
     if report.errors:
-        return "failed"
+        return "incomplete" if all(error.kind == Incomplete.__name__ for error in report.errors) else "failed"
     if stopped and not all(ticket.finished and ticket.safe.window is None for ticket in tickets):
         return "stopped"
     return "ok" if report.read else "unchanged" if report.unchanged_answers else "empty"

@@ -103,6 +103,6 @@ class TestFile(Block, frozen=True, kw_only=True):
     ] = ()
     totals: Annotated[ExpectedTotals | None, Meta(description="the totals of the run")] = None
     refused: Annotated[tuple[Refusal, ...], Meta(description="records that must be refused")] = ()
-    status: Annotated[str, Meta(description="how the run ends: ok, empty or failed", pattern="^(ok|empty|failed)$")] = "ok"
+    status: Annotated[str, Meta(description="how the run ends: ok, empty, incomplete or failed", pattern="^(ok|empty|incomplete|failed)$")] = "ok"
     error: Annotated[str, Meta(description="text that the error of a failed run contains")] = ""
 

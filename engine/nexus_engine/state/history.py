@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from nexus_engine.state import tables
-from nexus_engine.state.records import Request, Run, WindowCounts
+from nexus_engine.state.records import STANDING, Request, Run, WindowCounts
 
 _r = tables.run
 _q = tables.request
@@ -20,6 +20,8 @@ _b = tables.book
 KEEP_RUNS = 1000
 KEEP_REQUESTS_OF_RUNS = 50
 KEEP_QUARANTINED = 100_000
+# Runs of one second: what ended last comes first, what has not ended before it.
+_NEWEST = (_r.c.started_at.desc(), sa.func.coalesce(_r.c.finished_at, "9").desc(), _r.c.run_id.desc())
 
 
 def start(connection: sa.Connection, run_id: str, feed: str, trigger: str, started_at: str) -> None:
@@ -46,7 +48,7 @@ def interrupt(connection: sa.Connection) -> list[str]:
 
 
 def runs(connection: sa.Connection, feed: str | None, limit: int) -> list[Run]:
-    query = sa.select(_r).order_by(_r.c.started_at.desc(), _r.c.run_id.desc()).limit(limit)
+    query = sa.select(_r).order_by(*_NEWEST).limit(limit)
     if feed is not None:
         query = query.where(_r.c.feed == feed)
     return [_run(row) for row in connection.execute(query).mappings()]
@@ -64,14 +66,14 @@ def requests(connection: sa.Connection, run_id: str, limit: int) -> list[Request
 
 
 def add_books(connection: sa.Connection, run_id: str, windows: Iterable[WindowCounts]) -> None:
-    """Add counts to what each window has; a window is complete once one of the additions says so."""
+    """Add counts to what each window has (or put them in its place: :data:`STANDING`); a window is complete once one of the additions says so."""
     for window in windows:
         key = {"run_id": run_id, "partition": window.partition, "window_start": window.window_start or ""}
         where = [_b.c[name] == value for name, value in key.items()]
         row = connection.execute(sa.select(_b.c.counts, _b.c.complete).where(*where)).first()
         counts: dict[str, int] = msgspec.json.decode(row.counts) if row else {}
         for name, number in window.counts.items():
-            counts[name] = counts.get(name, 0) + number
+            counts[name] = number if name in STANDING else counts.get(name, 0) + number
         values = {
             "window_end": window.window_end or "",
             "counts": msgspec.json.encode(counts, order="sorted").decode(),
@@ -99,7 +101,7 @@ def books(connection: sa.Connection, run_id: str) -> list[WindowCounts]:
 
 def prune(connection: sa.Connection, feed: str) -> None:
     """Keep the history of a feed bounded."""
-    newest = sa.select(_r.c.run_id).where(_r.c.feed == feed).order_by(_r.c.started_at.desc(), _r.c.run_id.desc())
+    newest = sa.select(_r.c.run_id).where(_r.c.feed == feed).order_by(*_NEWEST)
     old = [str(row.run_id) for row in connection.execute(newest.offset(KEEP_REQUESTS_OF_RUNS).limit(KEEP_RUNS))]
     gone = [str(row.run_id) for row in connection.execute(newest.offset(KEEP_RUNS).limit(KEEP_RUNS))]
     connection.execute(_q.delete().where(_q.c.run_id.in_(old + gone)))

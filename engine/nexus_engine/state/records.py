@@ -78,6 +78,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
 
 
+STANDING = ("total", "arrived")  # counts of a window that its source tells, and does not add to
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rows of a batch came from. ``done_at`` None: they are not in their table yet; ``windows`` are those that gave it
     rows, with the counts of this batch."""
@@ -108,7 +111,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one feed. ``status``: running, ok, empty, unchanged, failed, stopped, or interrupted (its process died)."""
+    """One run of one feed. ``status``: running, ok, empty, unchanged, incomplete, failed, stopped, or interrupted (its process died)."""
 
     run_id: str
     feed: str

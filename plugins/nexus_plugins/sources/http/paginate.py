@@ -19,11 +19,17 @@ from nexus_plugins.sources.http.options import HttpOptions
 
 
 class WrongPage(Exception):
-    """A page that cannot be followed; ``incomplete``: the window ended before all its records came."""
+    """A page that cannot be followed."""
 
-    def __init__(self, what: str, *, incomplete: bool = False) -> None:
+
+class OtherCount(Exception):
+    """The window ended with another number of ``counted`` (records, pages) than the answers say."""
+
+    def __init__(self, what: str, total: int, arrived: int, counted: str = "records") -> None:
         super().__init__(what)
-        self.incomplete = incomplete
+        self.total = total
+        self.arrived = arrived
+        self.counted = counted
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Pager:
         self._flat = flat
         self._start = start
         self._visited: set[bytes] = set()
+        self._told: int | None = None  # the total, by the last page that had records
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -109,30 +116,54 @@ class Pager:
             at = words.first + (at - words.first) * 2
         return replace(step, size=size // 2, at=at)
 
-    def after(self, step: Step, found: Found, response: HttpResponse) -> Step | None:
+    def after(self, step: Step, found: Found, response: HttpResponse, *, declared: bool = False) -> Step | None:
         """The next page to ask for; None at the end of the window.
 
+        Args:
+            declared: one of the feed's `errors` made this page the last: what the answers said of a total is not judged.
+
         Raises:
-            WrongPage: what paging needs is absent or wrong, pages go in circles, or the window ended too early.
+            WrongPage: what paging needs is absent or wrong, or pages go in circles.
+            OtherCount: the window ended, and the answers say that it has more, or less.
         """
         words = self._words
         if words is None:
             if self._options.page_size is not None and found.count >= self._options.page_size:
                 raise WrongPage(
                     f"the answer is full ({found.count:,} records, `page_size: {self._options.page_size}`): there may be more, "
-                    "and no `paginate` says how to ask for them", incomplete=True,
+                    "and no `paginate` says how to ask for them"
                 )
             return None
         following = self._next(step, found, response)
         if following is None:
-            total = self.total(found)
-            if total is not None and step.seen + found.count < total:
-                raise WrongPage(f"the window ended after {step.seen + found.count:,} of {total:,} records", incomplete=True)
+            if not declared:
+                self._compare(step.seen + found.count, self._due(found))
         elif following.page > words.max_pages:
-            raise WrongPage(f"the window has more than {words.max_pages:,} pages (`paginate.max_pages`)", incomplete=True)
+            raise WrongPage(f"the window has more than {words.max_pages:,} pages (`paginate.max_pages`)")
         elif "seen" in words.stop_when and stopping.reached(found.of_last(self._record_path(words.seen)), self._start):
             return None  # older than what was read before: not incomplete, whatever the total says
+        self._due(found)
         return following
+
+    def _due(self, found: Found) -> int | None:
+        """The total as it is known by now. A page without records beyond the last one often says 0, or nothing."""
+        total = self.total(found)
+        if found.count == 0:
+            return total or self._told
+        self._told = total
+        return total
+
+    def _compare(self, arrived: int, total: int | None) -> None:
+        """Where pages overlap, more than there are may come.
+
+        Raises:
+            OtherCount
+        """
+        if total is None or arrived == total or (arrived > total and self.overlaps):
+            return
+        if arrived < total:
+            raise OtherCount(f"the window ended after {arrived:,} of {total:,} records", total, arrived)
+        raise OtherCount(f"{arrived:,} records came, and the answer says that there are {total:,}", total, arrived)
 
     def _next(self, step: Step, found: Found, response: HttpResponse) -> Step | None:
         words = self._words
@@ -223,7 +254,7 @@ class Pager:
         number = step.at - words.first + 1
         if found.count == 0:
             if pages is not None and number < pages:
-                raise WrongPage(f"page {number} of {pages} is empty", incomplete=True)
+                raise OtherCount(f"page {number} of {pages} is empty", pages, number - 1, "pages")
             return None
         if (pages is not None and number >= pages) or (pages is None and total is not None and seen >= total):
             return None

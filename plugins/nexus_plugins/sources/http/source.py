@@ -17,13 +17,13 @@ from nexus_engine.contract.host import HttpRequest, HttpResponse, Undecided
 from nexus_engine.contract.options import JSON
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
-from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
+from nexus_engine.errors import Incomplete, NotYet, PageError, RetryLater, StopAll, StopFeed
 from nexus_plugins.sources.http import content, rules, stream
 from nexus_plugins.sources.http.ahead import Ahead
 from nexus_plugins.sources.http.conditional import NOT_MODIFIED, Condition
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
 from nexus_plugins.sources.http.options import HttpOptions
-from nexus_plugins.sources.http.paginate import Pager, Step, WrongPage, guard
+from nexus_plugins.sources.http.paginate import OtherCount, Pager, Step, WrongPage, guard
 
 _BOM = b"\xef\xbb\xbf"
 _MEND = "mend the URL, params, headers or body in the feed or its API file"
@@ -74,6 +74,7 @@ class _Reading:
         self._errors = Envelope(Records(path="."), rules.paths(options.errors))
         self._broke_off: set[Step] = set()  # their pages were asked for again already
         self._ahead = Ahead(self._host.http, self._pager.request, self._judge, self._accept)
+        self._position: JSON = request.position
         self._page: Page | None = None
         self._fetched: Step | None = None
 
@@ -91,7 +92,11 @@ class _Reading:
         try:
             while True:
                 step, page = self._fetch(step)
-                following = self._follow(step, page, before)
+                try:
+                    following = self._follow(step, page, before)
+                except Incomplete:
+                    yield from self._same(page, step)
+                    raise
                 if following is not None and not self._ahead.begun and (self._options.concurrency or 1) > 1:
                     self._ahead.begin(self._pager.known(following, page.found))
                 yield from self._payload(step, following, page)
@@ -309,12 +314,24 @@ class _Reading:
     def _follow(self, step: Step, page: Page, before: Found | None) -> Step | None:
         same = before is not None and page.found.repeats(before)
         try:
-            following = self._pager.after(step, page.found, page.response)
+            following = self._pager.after(step, page.found, page.response, declared=page.ruled)
         except WrongPage as error:
             raise self._wrong(str(error), step, page.response) from None
+        except OtherCount as error:
+            raise Incomplete(
+                str(error), total=error.total, arrived=error.arrived, counted=error.counted, where=page.response.url,
+                did="the pages before are kept; the position stays before this page, which the next run asks again",
+                do="when the API's count is of something else than the spec's `records`, leave `paginate.total` or `paginate.pages` away",
+            ) from None
         if same and not (following is None and self._pager.overlaps):
             raise self._wrong("the page has the same records as the page before", step, page.response)
         return following
+
+    def _same(self, page: Page, step: Step) -> Iterator[Payload]:
+        """The records of the page that an incomplete window ended with; they come again from the same position."""
+        if page.found.count:
+            for payload in self._payload(step, None, page):
+                yield replace(payload, position=self._position, last=False, again=True, memo=None)
 
     def _payload(self, step: Step, following: Step | None, page: Page) -> Iterator[Payload]:
         """One payload per piece; the position moves with the last one."""
@@ -329,6 +346,7 @@ class _Reading:
                 position["token"] = self._host.http.seal(following.token)
             if following.size:
                 position["size"], position["guard"]["size"] = following.size, step.size
+            self._position = position
         url = page.response.url
         pieces = page.pieces or (b"",)
         if len(pieces) > 1:  # one payload: a position inside a page does not exist
