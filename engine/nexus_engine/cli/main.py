@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run feeds once (--once), or all of them on their schedules."),
     "trace": ("trace", "Follow landed rows back to their batch, run and requests."),
     "query": ("query", "Read the embedded tables with SQL."),
-    "status": ("status", "Show each feed's state; fail when one is stale or failed."),
+    "status": ("status", "Show each feed's state; fail when one needs a look."),
     "runs": ("runs", "Show the history of runs, or one run in full."),
     "quarantine": ("quarantine", "Show refused records with their reasons; replay them through a mended feed."),
     "state": ("state", "Show and change positions."),

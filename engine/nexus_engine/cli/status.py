@@ -29,9 +29,10 @@ BAD = ("failed", "incomplete", "interrupted", "stale")  # states that somebody s
 @click.command("status")
 @verb
 def command(context: Context) -> None:
-    """Show each feed's state; fail when one is stale, failed, incomplete or interrupted.
+    """Show each feed's state; fail when one needs a look.
 
-    A feed is stale when its next run is overdue by more than five minutes. Needs no running engine.
+    That is one that failed, is incomplete, was interrupted, or is stale: its next run is overdue by more than five minutes. Needs no
+    running engine.
     """
     from nexus_engine.deliver.lock import owner_pid
 
