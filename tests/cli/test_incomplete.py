@@ -147,7 +147,7 @@ def run(root: Path):
 WHOLE = [(kind, n) for kind in "ab" for n in range(25)]
 
 
-@pytest.mark.fault("F5: an API sends fewer records than it says", behaviour="the run is incomplete; the next one asks again from the same page")
+@pytest.mark.fault("F30: fewer records than the total told", behaviour="the run is incomplete; the next one asks again from the same page")
 @pytest.mark.parametrize("paginate", [OFFSET, LINK], ids=["offset", "link"])
 @pytest.mark.parametrize("key", ["", ", key: [kind, id]"], ids=["no key", "key"])
 def test_a_run_that_is_incomplete_and_the_one_that_mends_it(tmp_path, paginate, key):

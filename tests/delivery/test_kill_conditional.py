@@ -54,7 +54,7 @@ def child(*homes: Path, crash_at: str = "") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.capability("Conditional polling: exactly once", spec="conditional: true")
-@pytest.mark.fault("F16: kill -9 between a change and its rows", behaviour="the next run asks in full: never unchanged for rows that did not land")
+@pytest.mark.fault("F24: kill -9 between a change and its rows", behaviour="the next run asks in full: never unchanged for rows that did not land")
 def test_nothing_is_lost_landed_twice_or_taken_for_unchanged(tmp_path):
     with RawServer(api({})) as server:
 

@@ -180,7 +180,7 @@ def test_refused_answers_are_not_remembered(tmp_path):
         assert (feed.run()[0].status, server.requests[-1].headers["if-none-match"]) == ("unchanged", server.requests[-2].headers["if-none-match"])
 
 
-@pytest.mark.fault("F7: a 304 that nobody asked for", behaviour="an error; the position is kept, nothing lands")
+@pytest.mark.fault("F2: a 304 that nobody asked for", behaviour="an error; the position is kept, nothing lands")
 def test_a_304_without_a_condition_is_an_error():
     with RawServer(lambda _: answer(b"", 304)) as server:
         reading = Feed({"endpoint": server.url, "conditional": "true"})

@@ -164,7 +164,6 @@ def test_a_link_to_another_origin_is_refused_and_the_page_before_is_kept():
 @pytest.mark.capability("Paging: a limit of pages", spec="paginate: {page: page, max_pages: 500}")
 @pytest.mark.fault("F14: the next page is the same page", behaviour="stops with an error; the pages before land")
 @pytest.mark.fault("F14: pages without end", behaviour="stops at `max_pages`")
-@pytest.mark.fault("F30: fewer records than the total told", behaviour="stops with an error that says how many came of how many")
 @pytest.mark.fault("F30: the page of yesterday again", behaviour="a page equal to the one before stops the feed with an error")
 @pytest.mark.parametrize(
     ("paginate", "script", "says"),
