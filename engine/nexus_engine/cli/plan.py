@@ -11,7 +11,10 @@ import click
 from nexus_engine.cli.context import Context, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nexus_engine.compile.plan import Plan
+    from nexus_engine.contract.source import Partition
 
 MOST_WINDOWS = 100_000  # counted per partition
 
@@ -55,7 +58,6 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
     """What is asked, what is promised, what is made. Options are shown as written: secrets are still their names."""
     from nexus_engine.cli.plan_expected import expected
     from nexus_engine.clickhouse.ddl import feed_ddl
-    from nexus_engine.deliver.reader import partitions
     from nexus_engine.service.schedule import next_fire
 
     sink = context.project.sinks.get(plan.target.sink)
@@ -63,16 +65,21 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
     timed = plan.schedule is not None and not plan.schedule.stream
     store = context.store()
     now = datetime.now(UTC).replace(microsecond=0)
-    due = _due(plan, store.positions(plan.feed), now)
+    positions = store.positions(plan.feed)
+    partitions, sure = plan_partitions(context, plan, positions)
+    due = _due(plan, partitions, positions, now)
+    due["more"] = due["more"] or not sure
     return {
         "feed": plan.feed,
         "file": plan.spec_file,
         "source": {"plugin": plan.source.plugin, "api": plan.source.api, "options": plan.source.options, "format": plan.source.format},
-        "partitions": [partition.key for partition in partitions(plan.source.each)],
+        "each": each_words(plan),
+        "partitions": [partition.key for partition in partitions],
+        "partitions_sure": sure,
         "cursor": plan.cursor,
         "windows": due,
         "expected": expected(context, plan, due["count"]),
-        "positions": store.positions(plan.feed),
+        "positions": positions,
         "schedule": plan.schedule,
         "next_run": next_fire(plan.schedule, now).isoformat() if timed and plan.schedule else None,
         "target": plan.target.name,
@@ -84,13 +91,38 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _due(plan: Plan, positions: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """The windows a run would ask for now, over all partitions: how many, the first one's start, the last one's end."""
-    from nexus_engine.deliver.reader import partitions
+def plan_partitions(context: Context, plan: Plan, positions: Iterable[str]) -> tuple[list[Partition], bool]:
+    """The partitions, and whether they are all. Where a table or a listing has a say, only a run finds out; those that are known
+    are the ones that earlier runs read."""
+    from nexus_engine.deliver.fanout import known_partitions
+    from nexus_engine.deliver.reader import named_partition
+
+    found = known_partitions(plan, context.project.root, context.project.limits.max_partitions)
+    if found is not None:
+        return found, True
+    return [named_partition(key) for key in positions if "|" not in key], False
+
+
+def each_words(plan: Plan) -> dict[str, str]:
+    """Where the values of each name come from, where that is no list."""
+    from nexus_engine.compile.plan import EachPlan
+
+    words = {}
+    for name, each in plan.source.each.items():
+        if isinstance(each, EachPlan):
+            column = f", column {each.column}" if each.column else ""
+            path = each.listing.source.options if each.listing else {}
+            listing = f"a listing: {path.get('path') or path.get('endpoint') or ''}, {each.column} of each record"
+            words[name] = f"the table {each.table}{column}" if each.table else f"the file {each.file}{column}" if each.file else listing
+    return words
+
+
+def _due(plan: Plan, partitions: list[Partition], positions: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The windows a run would ask for now, over these partitions: how many, the first one's start, the last one's end."""
     from nexus_engine.deliver.windows import Position, units
 
     count, starts, ends, more = 0, [], [], False
-    for partition in partitions(plan.source.each):
+    for partition in partitions:
         data = positions.get(partition.key)
         found = list(islice(units(plan.cursor, Position(**data) if data else Position(), now), MOST_WINDOWS))
         count += len(found)
@@ -120,7 +152,12 @@ def _show(context: Context, facts: dict[str, Any]) -> None:
     for name, value in source["options"].items():
         out.line(f"            {name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
     names = [key or "(one)" for key in facts["partitions"]]
-    out.line(f"  partitions {len(names)}: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}")
+    for name, words in facts["each"].items():
+        out.line(f"  each      {name}: from {words}")
+    if facts["partitions_sure"]:
+        out.line(f"  partitions {len(names)}: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}")
+    else:
+        out.line(f"  partitions are found when the run starts; {len(names)} have a position{': ' + ', '.join(names[:8]) if names else ''}{' …' if len(names) > 8 else ''}")
     cursor = facts["cursor"]
     if cursor is not None:
         due = facts["windows"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nexus_engine.cli.context import Context
+from nexus_engine.cli.plan import plan_partitions
 from nexus_engine.cli.plan_expected import expected, expected_lines
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
     """
     from nexus_engine.deliver.backfill import asks_for_the_end, checked_range
     from nexus_engine.deliver.fetch import Ticket
-    from nexus_engine.deliver.reader import partitions
     from nexus_engine.deliver.windows import Position
     from nexus_engine.state.positions import spaced
 
@@ -52,7 +52,8 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
     stored = context.store().positions(plan.feed)
     found: list[dict[str, Any]] = []
     total = 0
-    for ticket in wanted.chosen([Ticket(partition, Position()) for partition in partitions(plan.source.each)]):
+    partitions, sure = plan_partitions(context, plan, stored)
+    for ticket in wanted.chosen([Ticket(partition, Position()) for partition in partitions]):
         data = stored.get(spaced(wanted.space, ticket.partition.key))
         total += wanted.left(plan.cursor, ticket)
         units = list(wanted.due(plan.cursor, Position(**data) if data else Position()))
@@ -62,7 +63,8 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
     return {
         "feed": plan.feed, "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "partitions": found,
         **expected(context, plan, left, backfill=True),
-        "warnings": [] if asks_for_the_end(plan) else [
-            "the request does not use `window.end`: each window is answered up to the present, whatever --to says"
+        "warnings": [
+            *(() if asks_for_the_end(plan) else ("the request does not use `window.end`: each window is answered up to the present, whatever --to says",)),
+            *(() if sure else ("only partitions that have a position are counted; the run reads the others of `each` too",)),
         ],
     }  # fmt: skip

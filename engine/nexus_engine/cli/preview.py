@@ -15,8 +15,9 @@ from nexus_engine.cli.failures import FAILED, Exit
 @click.argument("feed")
 @click.option("--rows", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Show at most this many.")
 @click.option("--replay", metavar="DIR", type=click.Path(exists=True, path_type=Path), help="Answer from cassettes instead of the API.")
+@click.option("--each", metavar="NAME=VALUE", multiple=True, help="This value of `each`; may be given once per name.")
 @verb
-def command(context: Context, feed: str, rows: int, replay: Path | None) -> None:
+def command(context: Context, feed: str, rows: int, replay: Path | None, each: tuple[str, ...]) -> None:
     """Show one page of a feed, mapped and checked; write nothing."""
     from contextlib import ExitStack
 
@@ -32,7 +33,7 @@ def command(context: Context, feed: str, rows: int, replay: Path | None) -> None
 
             server = stack.enter_context(ReplayServer(replay))
         project = context.project.for_replay() if replay else context.project
-        found = msgspec.to_builtins(preview(plan, project, context.registry, rows=rows, replay=server))
+        found = msgspec.to_builtins(preview(plan, project, context.registry, rows=rows, replay=server, each=_values(each)))
     if context.out.as_json:
         context.out.json(found)
     else:
@@ -42,6 +43,13 @@ def command(context: Context, feed: str, rows: int, replay: Path | None) -> None
         context.out.note(f"a run would stop here: more than max_refused {plan.max_refused:g} of the records are refused")
     if found["error"] or refused > plan.max_refused:
         raise Exit(FAILED)
+
+
+def _values(words: tuple[str, ...]) -> dict[str, str]:
+    for word in words:
+        if "=" not in word:
+            raise click.BadParameter(f"{word!r} is not NAME=VALUE", param_hint="--each")
+    return dict(word.split("=", 1) for word in words)
 
 
 def _show(context: Context, found: dict[str, Any]) -> None:

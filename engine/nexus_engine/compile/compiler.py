@@ -15,8 +15,9 @@ from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
 from nexus_engine.compile.checks import checks
 from nexus_engine.compile.cursors import misfits
+from nexus_engine.compile.fanout import described, each_plans, from_data
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
-from nexus_engine.compile.plan import CursorKind, CursorPlan, Plan, SchedulePlan, SourcePlan
+from nexus_engine.compile.plan import CursorKind, CursorPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
@@ -25,7 +26,7 @@ from nexus_engine.compile.unread import CAPTURED_FIELD, capture_problems, unread
 from nexus_engine.contract.options import encode_text
 from nexus_engine.contract.records import Others, Records, Want, parse_path
 from nexus_engine.contract.sink import Column, Target
-from nexus_engine.spec.model import CAPTURED, Capture, RuleSpec, Spec
+from nexus_engine.spec.model import CAPTURED, Capture, RuleSpec, Spec, each_names
 
 # Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
 _NOT_POSITION = {
@@ -48,12 +49,13 @@ class _Compiler:
         self.records = spec.source.records if isinstance(spec.source.records, Records) else Records(path=spec.source.records)
         self.format, self.format_options = _format(spec)
         self.flat = bool(getattr(formats.get(self.format), "flat", False))
-        self.scope = Scope(Structure(self.records, flat=self.flat), tuple(spec.source.each), dict(vars))
+        self.scope = Scope(Structure(self.records, flat=self.flat), each_names(spec.source.each), dict(vars))
         self.fields: dict[str, Field] = {}
         self.extra: dict[str, str] = {}
         self.batch_rules: list[rule_texts.BatchRule] = []
         self.sql_paths: dict[str, str] = {}
         self.captured = ""  # the column of `new_fields: capture`
+        self.each: dict[str, tuple[str, ...] | EachPlan] = {}
 
     def tried(self, path: str, code: str, work: Callable[[], Any]) -> Any:
         """``work()``, or None with a problem at ``path``."""
@@ -88,6 +90,7 @@ class _Compiler:
         row_rules = self._rules({field.name: field.kind for field in columns})
         target = self._target(columns)
         cursor = self._cursor()
+        self.each = each_plans(self.spec, self._listing)
         if self.problems:
             raise CompileError(self.problems)
         resolved = {name: self.scope.resolved(text) for name, text in texts.items()}
@@ -311,6 +314,17 @@ class _Compiler:
             step_months=spec.step.months if spec.step else 0,
         )  # fmt: skip
 
+    def _listing(self, spec: Spec, places: Mapping[str, str]) -> ListingPlan | None:
+        """The listing that ``spec`` describes; None with problems, at the places that its own have in the feed."""
+        try:
+            plan = compile_feed(spec, formats=self.formats, vars=self.scope.vars)
+        except CompileError as error:
+            for problem in error.problems:
+                place = next((theirs + problem.path[len(ours) :] for ours, theirs in places.items() if problem.path.startswith(ours)), "source.each")
+                self.problem(place, problem.code, problem.message, problem.suggestion)
+            return None
+        return ListingPlan(source=plan.source, query=plan.query)
+
     def _plan(self, layers: Layers, target: Target, cursor: CursorPlan | None) -> Plan:
         spec = self.spec
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
@@ -323,9 +337,10 @@ class _Compiler:
         packed = spec.source.compression
         compression, members = (packed, "*") if isinstance(packed, str) else ("zip", packed.zip)
         source = SourcePlan(
-            plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=spec.source.each, format=self.format,
+            plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=self.each, format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
             want=Want(self.records.path, leaves, others), beside=tuple(map(written, self.scope.structure.body_paths)),
+            from_data=from_data(self.each),
         )  # fmt: skip
         schedule = spec.schedule
         return Plan(
@@ -406,9 +421,11 @@ def _hash(value: Any) -> str:
 
 
 def _position_hash(source: SourcePlan, cursor: CursorPlan | None) -> str:
-    """Over what gives a stored position its meaning. Names of `each`, not its values: a new value is a new partition."""
+    """Over what gives a stored position its meaning. Names of `each`, not its values nor where they come from: a new value is a
+    new partition. But what `with` adds is asked for too, and is in no partition's name."""
     options = {name: value for name, value in source.options.items() if name not in _NOT_POSITION}
     return _hash([
         source.plugin, source.api, options, sorted(source.each), source.records, source.format, source.format_options,
         [cursor.field, cursor.kind] if cursor else None, *([source.members] if source.compression == "zip" else []),
+        *described(source.each),
     ])  # fmt: skip

@@ -11,6 +11,7 @@ import msgspec
 from nexus_engine.compile.compiler import compile_feed
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.problems import CompileError
+from nexus_engine.compile.values import link_values
 from nexus_engine.contract.records import parse_path
 from nexus_engine.contract.registry import Registry
 from nexus_engine.project.project import Project
@@ -42,21 +43,29 @@ def load_feeds(project: Project, registry: Registry) -> LoadedFeeds:
     found = LoadedFeeds(problems=list(project.problems))
     formats = {name: item.cls for name, item in registry.formats.items()}
     files: dict[str, str] = {}  # feed -> the file that took its name first
+    reports: dict[str, Report] = {}
+    others: list[Problem] = []
     for path in project.feeds():
         loaded, plan = _load_one(path, project, registry, formats)
         spec = loaded.spec
         if spec is not None and spec.name in files:
             loaded.report.add(("name",), "duplicate-feed", f"a feed of this name is in {files[spec.name]} already")
             spec = plan = None
-        found.problems.extend(loaded.problems)
         if spec is None:
+            others.extend(loaded.problems)
             continue
+        reports[spec.name] = loaded.report
         files[spec.name] = loaded.file
         found.specs[spec.name] = spec
         if plan is not None:
             found.plans[spec.name] = plan
             if unset := unset_secrets(spec, project):
                 found.unset[spec.name] = unset
+    sound = found.plans
+    found.plans = {name: linked for name, plan in sound.items() if (linked := link_values(plan, reports[name], project, sound)) is not None}
+    found.unset = {name: unset for name, unset in found.unset.items() if name in found.plans}
+    told = [*others, *(problem for report in reports.values() for problem in report.problems)]
+    found.problems.extend(sorted(told, key=lambda problem: problem.file))
     return found
 
 

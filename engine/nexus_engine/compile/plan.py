@@ -13,6 +13,29 @@ from nexus_engine.contract.sink import Target
 CursorKind = Literal["date", "datetime", "number", "text"]
 
 
+class ListingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A listing that is asked when a run starts: as a feed's source and query, its columns the value and what goes with it."""
+
+    source: SourcePlan
+    query: Query
+
+
+class EachPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the values of an `each` name come from. One of ``file`` (below the project's folder), ``table`` (`database.table`,
+    ``target`` is that of the feed that lands there) and ``listing``. ``beside``: more names -> their column.
+
+    ``uses``: the names before this one that the listing's request reads; it is asked once per combination of them.
+    """
+
+    file: str = ""
+    table: str = ""
+    column: str = ""
+    beside: dict[str, str] = {}
+    target: Target | None = None
+    listing: ListingPlan | None = None
+    uses: tuple[str, ...] = ()
+
+
 class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the source is asked for. ``options`` are the plugin's, as written: scalars are text, templates unrendered.
 
@@ -22,7 +45,8 @@ class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
     plugin: str
     api: str = ""
     options: dict[str, Any] = {}
-    each: dict[str, tuple[str, ...]] = {}
+    each: dict[str, tuple[str, ...] | EachPlan] = {}
+    from_data: tuple[str, ...] = ()  # names under `each.` whose values nobody wrote: a table's, a listing's
     format: str = "json"
     format_options: dict[str, Any] = {}
     flat: bool = False

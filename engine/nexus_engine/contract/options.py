@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -22,7 +22,12 @@ _RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|min|m|h|d))")
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
-    """Base of every plugin's options. Describe each field with ``Annotated[T, msgspec.Meta(description=...)]``."""
+    """Base of every plugin's options. Describe each field with ``Annotated[T, msgspec.Meta(description=...)]``.
+
+    ``request_keys``: the options that say what is asked for; all others say how, and hold for the listings of a feed too.
+    """
+
+    request_keys: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def problems(cls, options: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:  # noqa: ARG003  for those that override it

@@ -13,10 +13,11 @@ from nexus_engine.contract.records import Records, Want
 
 @dataclass(frozen=True)
 class Partition:
-    """One combination of `each:` values. ``key`` is its stable name in state and messages ("" for a feed without `each`)."""
+    """One combination of `each:` values. ``key`` is its stable name in state and messages ("" for a feed without `each`), made of
+    the values alone; ``values`` also has what `with` adds to them, None where that is null."""
 
     key: str = ""
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

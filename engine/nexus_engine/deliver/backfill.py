@@ -54,12 +54,16 @@ class Range:
 
         assert plan.cursor is not None, "checked_range has seen to it"
         cursor = plan.cursor
-        tickets = self.chosen(session.tickets(plan, self.space))
+        found = session.fan_out(plan, report, halt, self.each)
+        tickets = self.chosen(session.tickets(plan, found.partitions, self.space))
+        if found.whole and not found.failures:
+            self._refuse_nobody(plan, tickets)
         _refuse_twice(plan, self, session.store.positions(plan.feed), tickets, session.reader.now())
         lenient = msgspec.structs.replace(plan, query=without_rules(plan, _AGE_RULES))
         return Job(
             plan=lenient, tickets=tickets, due=lambda ticket: self.due(cursor, ticket.safe), read=session.reader.units(plan, report, halt),
             threads=threads(plan), position_hash=plan.position_hash, windows=sum(self.left(cursor, ticket) for ticket in tickets),
+            whole=found.whole,
         )
 
     def chosen(self, tickets: Sequence[Ticket]) -> list[Ticket]:
@@ -68,6 +72,12 @@ class Range:
             ticket for ticket in tickets
             if all(ticket.partition.values.get(name) in values for name, values in self.each.items())
         ]  # fmt: skip
+
+    def _refuse_nobody(self, plan: Plan, tickets: Sequence[Ticket]) -> None:
+        """Values that nothing has (any more) would end as a backfill of nothing."""
+        for name, values in self.each.items():
+            for value in sorted(values - {ticket.partition.values[name] for ticket in tickets}):
+                raise _wrong(plan, f"--each {name}={value}: no partition has this value now", f"see the feed's `each.{name}`, or the table or listing it names")
 
     def due(self, cursor: CursorPlan, position: Position) -> Iterator[Unit]:
         """The windows that are left, in order: first the one that is open."""
@@ -156,8 +166,9 @@ def _each(plan: Plan, words: Sequence[str]) -> dict[str, frozenset[str]]:
             near = nearest(name, known)
             hint = f"did you mean {near}={value}?" if near else f"write --each name=value; names: {', '.join(known) or 'none'}"
             raise _wrong(plan, f"--each {word}: there is no such name in `each:`", hint)
-        if isinstance(known[name], (tuple, list)) and value not in known[name]:
-            near = nearest(value, known[name])
+        listed = known[name]
+        if isinstance(listed, tuple) and value not in listed:
+            near = nearest(value, listed)
             raise _wrong(plan, f"--each {word}: {value!r} is not one of its values", f"did you mean {name}={near}?" if near else "see the feed's `each:`")
         chosen.setdefault(name, set()).add(value)
     return {name: frozenset(values) for name, values in chosen.items()}

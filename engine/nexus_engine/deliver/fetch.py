@@ -119,6 +119,7 @@ class Job:
         position_hash: what the positions mean; empty when they are not the feed's and say nothing about what it asks.
         windows: how many there are to read, when that is known.
         settle: adds to an intent what only this job knows.
+        whole: False when the engine stopped before all partitions were known.
     """
 
     plan: Plan
@@ -130,6 +131,7 @@ class Job:
     position_hash: str = ""
     windows: int | None = None
     settle: Callable[[Intent, Worked], Intent] = lambda intent, _: intent
+    whole: bool = True
 
 
 class Fetchers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,23 @@ import msgspec
 from nexus_engine.clickhouse import spool
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.clickhouse.quoting import ident
-from nexus_engine.compile.plan import Plan
+from nexus_engine.compile.plan import EachPlan, Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Payload
 from nexus_engine.deliver.batch import Bench, work
+from nexus_engine.deliver.fanout import Fanout
 from nexus_engine.deliver.fetch import Ticket, plugin_failed
-from nexus_engine.deliver.reader import Reader, partitions
+from nexus_engine.deliver.reader import Reader
 from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, units
-from nexus_engine.errors import NexusError
+from nexus_engine.errors import ConfigError, NexusError
 from nexus_engine.events import Event, Observers, RequestDone
 from nexus_engine.project.project import Project
+from nexus_engine.spec.spelling import nearest
+
+LISTINGS = 5  # asked at most at each step
 
 
 class Preview(msgspec.Struct, kw_only=True):
@@ -45,11 +50,14 @@ class Preview(msgspec.Struct, kw_only=True):
     error: ErrorReport | None = None
 
 
-def preview(plan: Plan, project: Project, registry: Registry, *, rows: int = 20, replay: Any = None) -> Preview:
-    """Ask for the first page of the first partition, map and check it.
+def preview(
+    plan: Plan, project: Project, registry: Registry, *, rows: int = 20, replay: Any = None, each: Mapping[str, str] | None = None
+) -> Preview:
+    """Ask for the first page of the first partition, map and check it. Of listings only the first few are asked.
 
     Args:
         rows: how many good and how many refused rows to show.
+        each: values under `each.` that are not looked for (a table is not open here).
     """
     shown = Preview(feed=plan.feed, columns=[{"name": column.name, "type": column.type} for column in plan.target.columns])
 
@@ -63,7 +71,7 @@ def preview(plan: Plan, project: Project, registry: Registry, *, rows: int = 20,
     engine = Engine(None)
     try:
         with tempfile.TemporaryDirectory(prefix="nexus-preview-") as folder:
-            _fill(shown, plan, reader, engine, Path(folder), rows)
+            _fill(shown, given(plan, each or {}), reader, engine, Path(folder), rows)
     except NexusError as error:
         shown.error = error_report(error, reader.redactor.redact)
     finally:
@@ -75,7 +83,14 @@ def preview(plan: Plan, project: Project, registry: Registry, *, rows: int = 20,
 def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Path, rows: int) -> None:
     now = reader.now()
     report = RunReport(run_id=f"preview-{secrets.token_hex(3)}", feed=plan.feed, trigger="preview", started_at=f"{now:%Y-%m-%dT%H:%M:%SZ}")
-    ticket = Ticket(partitions(plan.source.each)[0], Position())
+    halt = threading.Event()
+    found = Fanout(plan, reader, engine, report, halt, folder, None, most=LISTINGS).find()
+    shown.warnings = list(found.notes)
+    if not found.partitions:
+        for _, error in found.failures:
+            raise error
+        return
+    ticket = Ticket(found.partitions[0], Position())
     unit = next(units(plan.cursor, Position(), now))
     shown.partition = ticket.partition.key
     payload = _first(plan, reader, report, ticket, unit)
@@ -89,7 +104,7 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
     lenient = msgspec.structs.replace(plan, max_refused=1.0)
     bench = Bench(lenient, engine, _NO_SINK, folder, values)
     worked = work(stage, bench)
-    shown.warnings = worked.warnings
+    shown.warnings += worked.warnings
     for page in worked.stats.values():
         shown.read, shown.ok, shown.filtered = shown.read + page.read, shown.ok + page.ok, shown.filtered + page.filtered
     shown.refused_rows = len(worked.refusals)
@@ -99,6 +114,25 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
         texts = ", ".join(f"toString({spool.read_expression(column)}) AS {ident(column.name)}" for column in plan.target.columns)
         good = spool.relation(folder / "page.mapped.arrow", plan.target.columns)
         shown.rows = engine.rows(f"SELECT {texts} FROM {good} ORDER BY _nexus_row LIMIT {int(rows)}")
+
+
+def given(plan: Plan, each: Mapping[str, str]) -> Plan:
+    """The plan with these values in the place of those it would look for.
+
+    Raises:
+        ConfigError: there is no such name.
+    """
+    known = [*plan.source.each, *(one for values in plan.source.each.values() if isinstance(values, EachPlan) for one in values.beside)]
+    for name in each:
+        if name not in known:
+            near = nearest(name, known)
+            raise ConfigError(
+                f"--each {name}: there is no such name in `each:`", where=f"feed {plan.feed}, {plan.spec_file}", did="nothing was asked",
+                do=f"did you mean {near}?" if near else f"names: {', '.join(known) or 'none'}",
+            )
+    values = {name: (each[name],) if name in each else old for name, old in plan.source.each.items()}
+    values |= {name: (text,) for name, text in each.items() if name not in values}  # what `with` would have added
+    return msgspec.structs.replace(plan, source=msgspec.structs.replace(plan.source, each=values))
 
 
 def _first(plan: Plan, reader: Reader, report: RunReport, ticket: Ticket, unit: Unit) -> Payload | None:

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import product
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import msgspec
 
@@ -19,6 +18,7 @@ from nexus_engine.contract.host import RunInfo
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.source import Partition, Payload, ReadRequest
+from nexus_engine.deliver.address import addressed
 from nexus_engine.deliver.fetch import Ticket
 from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Unit, asked
@@ -111,7 +111,7 @@ class Reader:
                 "window": {"start": window.start, "end": window.end},
                 "run": {"started_at": report.started_at, "id": report.run_id},
             }
-            options = self.options(plan.source.options, kind.options, scope, where)
+            options = self.options(addressed(plan.source, scope), kind.options, scope, where)
             for secret in self.project.secrets.known():
                 self.redactor.add(secret.reveal(), secret.name)
             http = self.http.for_feed(
@@ -147,24 +147,12 @@ def masked(payload: Payload, redactor: Redactor) -> Payload:
     return payload if clean is body else replace(payload, body=clean)
 
 
-def named_partition(key: str) -> Partition:
-    """The partition of that key, also when the spec has it no more."""
+def named_partition(key: str, parent: Mapping[str, str | None] | None = None) -> Partition:
+    """The partition of that key, also when the spec has it no more; ``parent``: what `with` adds to its values."""
     pairs = (part.partition("=") for part in key.split(";") if part)
-    return Partition(key, {name: unquote(value) for name, _, value in pairs})
+    return Partition(key, {**{name: unquote(value) for name, _, value in pairs}, **(parent or {})})
 
 
 def limits_of(project: Project) -> Limits:
     words = project.limits
     return Limits(int(words.max_body), int(words.max_decompressed), words.max_ratio, redirects=words.max_redirects)
-
-
-def partitions(each: Mapping[str, tuple[str, ...]]) -> list[Partition]:
-    """Every combination of the `each:` values, in order; one unnamed partition without any."""
-    if not each:
-        return [Partition()]
-    found = []
-    for values in product(*each.values()):
-        named = dict(zip(each, values, strict=True))
-        key = ";".join(f"{name}={quote(value, safe=' /:.,_-+@')}" for name, value in named.items())
-        found.append(Partition(key, named))
-    return found

@@ -55,7 +55,9 @@ class Replay:
         tickets: dict[str, Ticket] = {}
         windows: dict[str, list[tuple[Unit, Waiting]]] = {}
         for group in groups:
-            tickets.setdefault(group.partition, Ticket(named_partition(group.partition), Position(), space=SPACE))
+            if group.partition not in tickets:
+                partition = named_partition(group.partition, session.store.parent(plan.feed, group.partition))
+                tickets[group.partition] = Ticket(partition, Position(), space=SPACE)
             windows.setdefault(group.partition, []).append((Unit(Window(group.window_start, group.window_end)), group))
         source = _Records(self.ids, session.store, plan, report, halt, windows)
         # Nothing is asked, so there is no page to stop at and no cursor to move.

@@ -94,7 +94,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
         halt.set()
         fetchers.join()
         ahead.close()
-    report.status = _verdict(report, tickets, stopped)
+    report.status = _verdict(report, tickets, stopped=stopped, whole=line.job.whole)
 
 
 def moment_of(report: RunReport) -> datetime:
@@ -373,9 +373,9 @@ def _incomplete(line: Line, report: RunReport, partition: str, error: Incomplete
     line.store.add_books(report.run_id, [WindowCounts(partition=partition, window_start=start, window_end=end, counts=counts)])
 
 
-def _verdict(report: RunReport, tickets: list[Ticket], stopped: bool) -> str:
+def _verdict(report: RunReport, tickets: list[Ticket], *, stopped: bool, whole: bool) -> str:
     if report.errors:
         return "incomplete" if all(error.kind == Incomplete.__name__ for error in report.errors) else "failed"
-    if stopped and not all(ticket.finished and ticket.safe.window is None for ticket in tickets):
+    if stopped and not (whole and all(ticket.finished and ticket.safe.window is None for ticket in tickets)):
         return "stopped"
     return "ok" if report.read else "unchanged" if report.unchanged_answers else "empty"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import Any, Self
 
 from nexus_engine.clickhouse.engine import Engine
-from nexus_engine.compile.plan import Plan
+from nexus_engine.compile.plan import EachPlan, Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
+from nexus_engine.contract.source import Partition
+from nexus_engine.deliver.fanout import Fanout, Found
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.lock import OwnerLock
 from nexus_engine.deliver.preview import Preview, preview
-from nexus_engine.deliver.reader import Reader, partitions
+from nexus_engine.deliver.reader import Reader
 from nexus_engine.deliver.recovery import recover
 from nexus_engine.deliver.refusals import refusal
 from nexus_engine.deliver.report import RunReport, error_report
 from nexus_engine.deliver.run import Limits, Line, moment_of, run_feed
 from nexus_engine.deliver.windows import Position, units
 from nexus_engine.errors import BudgetSpent, ConfigError, NexusError, PositionConflict, StopEngine
-from nexus_engine.events import Event, Observers, RequestDone, RunFinished, RunStarted
+from nexus_engine.events import Event, Observers, RequestDone, RuleWarned, RunFinished, RunStarted
 from nexus_engine.host.halt import Halt
 from nexus_engine.project.project import Project
 from nexus_engine.state.positions import spaced
@@ -174,7 +176,7 @@ class Session:
             halt = Halt(stop)
             job = (mover or live)(self, plan, report, halt)
             if job.position_hash:
-                self._check_position(plan)
+                self.check_position(plan)
             report.partitions = len(job.tickets)
             self.observers.emit(RunStarted(plan.feed, run_id, len(job.tickets), trigger))
             line = Line(
@@ -218,16 +220,37 @@ class Session:
             )
         )
 
-    def tickets(self, plan: Plan, space: str = "") -> list[Ticket]:
+    def fan_out(self, plan: Plan, report: RunReport, halt: threading.Event, only: Mapping[str, frozenset[str]] | None = None) -> Found:
+        """The partitions of a run, as files, tables and listings say now. What failed on the way is in the report.
+
+        Raises:
+            NexusError: none of the feed can be read now.
+        """
+        if any(isinstance(each, EachPlan) and each.listing for each in plan.source.each.values()):
+            self.check_position(plan)  # before a listing is asked
+        found = Fanout(
+            plan, self.reader, self.engine, report, halt, self.project.data_dir / "raw", self.sink, threads(plan), only or {}
+        ).find()
+        for key, error in found.failures:
+            report.errors.append(error_report(error, self.reader.redactor.redact, key))
+        for note in found.notes:
+            report.warnings.append(note)
+            self.observers.emit(RuleWarned(plan.feed, report.run_id, "", note))
+        names = [name for each in plan.source.each.values() if isinstance(each, EachPlan) for name in each.beside]
+        if names:
+            self.store.keep_parents(plan.feed, {one.key: {name: one.values.get(name) for name in names} for one in found.partitions})
+        return found
+
+    def tickets(self, plan: Plan, partitions: Sequence[Partition], space: str = "") -> list[Ticket]:
         """One per partition, with its stored position in that space."""
         stored = self.store.positions(plan.feed)
         found = []
-        for partition in partitions(plan.source.each):
+        for partition in partitions:
             data = stored.get(spaced(space, partition.key))
             found.append(Ticket(partition, Position(**data) if data else Position(), data, space=space))
         return found
 
-    def _check_position(self, plan: Plan) -> None:
+    def check_position(self, plan: Plan) -> None:
         """A position means what the spec meant when it was stored.
 
         Raises:
@@ -278,8 +301,9 @@ Mover = Callable[[Session, Plan, RunReport, threading.Event], Job]
 
 def live(session: Session, plan: Plan, report: RunReport, halt: threading.Event) -> Job:
     """What has come due since the feed's own position."""
+    found = session.fan_out(plan, report, halt)
     return Job(
-        plan=plan, tickets=session.tickets(plan), due=lambda ticket: units(plan.cursor, ticket.safe, moment_of(report)),
+        plan=plan, tickets=session.tickets(plan, found.partitions), whole=found.whole, due=lambda ticket: units(plan.cursor, ticket.safe, moment_of(report)),
         read=session.reader.units(plan, report, halt), threads=threads(plan), position_hash=plan.position_hash,
     )
 

@@ -10,7 +10,6 @@ A user's mistake is never an exception; each later step judges only what the ear
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, get_type_hints
@@ -23,8 +22,21 @@ from nexus_engine.spec.checking import check_file
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.credentials import check_choice, check_credentials, resolved
 from nexus_engine.spec.files import ApiFile
+from nexus_engine.spec.listings import check_listing, listing_options
 from nexus_engine.spec.meaning import Blocks, check_meaning
-from nexus_engine.spec.model import CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, SourceSpec, Spec, StepSpec, TargetSpec
+from nexus_engine.spec.model import (
+    CursorSpec,
+    EachSource,
+    FieldSpec,
+    RuleSpec,
+    ScheduleSpec,
+    SourceSpec,
+    Spec,
+    StepSpec,
+    TargetSpec,
+    Values,
+    each_names,
+)
 from nexus_engine.spec.places import FEED_ROOTS, VALUE_ROOTS, Surroundings, TemplateCheck, scalars
 from nexus_engine.spec.plugins import (
     check_auth,
@@ -35,6 +47,7 @@ from nexus_engine.spec.plugins import (
     check_whole,
     error_steps,
     error_words,
+    merge_options,
     options_data,
     plugin_of,
 )
@@ -43,11 +56,10 @@ from nexus_engine.spec.report import Report
 from nexus_engine.spec.spelling import nearest
 from nexus_engine.spec.tree import MAX_BYTES, Listing, Node, Path, find, parse, plain
 from nexus_engine.spec.tree import Mapping as MappingNode
-from nexus_engine.spec.typeschema import fields_of, required_of
+from nexus_engine.spec.typeschema import required_of
 
 _TOP_SCALARS = {name: get_type_hints(Spec, include_extras=True)[name] for name in ("name", "enabled", "max_refused")}
 _FREE_TEXT = frozenset({"description", "missing", "default", "values", "regex"})
-_MERGED = ("params", "headers")
 
 
 @dataclass
@@ -152,7 +164,7 @@ class _Feed:
         self.blocks = blocks = Blocks(self.root)
         source = self.data.get("source")
         if isinstance(source, dict):
-            blocks.each = self._typed(("source", "each"), dict[str, tuple[str, ...]], {})
+            blocks.each = self._typed(("source", "each"), dict[str, Values], {})
             blocks.records = self._typed(("source", "records"), Records | str, ".")
         blocks.schedule = self._typed(("schedule",), ScheduleSpec | str | None, None)
         blocks.cursor = self._typed(("cursor",), CursorSpec | None, None)
@@ -201,7 +213,7 @@ class _Feed:
         plugins = self._structure()
         each = self.blocks.each
         window = None if not report.clean("cursor") else self.blocks.cursor is not None
-        names = None if each is None or not report.clean("source", "each") else frozenset(each)
+        names = None if each is None or not report.clean("source", "each") else frozenset(each_names(each))
         initial = self.blocks.cursor is None or bool(self.blocks.cursor.initial)
         templates = TemplateCheck(report, self.project, each=names, window=window, initial=initial)
         for path, node, plugin in plugins:
@@ -268,6 +280,11 @@ class _Feed:
             plugin_of(report, ("source",), "json", registry, "formats")
         options: type = plugin.cls.options  # type: ignore[attr-defined]
         check_values(report, ("source",), options_data(source, SourceSpec, options), options)
+        each = self.blocks.each or {}
+        for name, values in each.items():
+            if isinstance(values, EachSource) and values.request is not None:
+                before = each_names({earlier: each[earlier] for earlier in list(each)[: list(each).index(name)]})
+                check_listing(report, source, name, values, plugin, registry, templates.knowing(before), self.api)
         if self.api is not None or not _text(source, "api"):
             check_choice(report, ("source",), options_data(source, SourceSpec, options), self.api.options if self.api else {})
             check_whole(report, ("source",), self._merged_options(source, options), options)
@@ -298,7 +315,7 @@ class _Feed:
                 continue
             if path[0] == "fields" and path[-1] == "value" and len(path) == 3:
                 templates.check(path, scalar, VALUE_ROOTS, secrets=False)
-            elif path[0] == "source" and len(path) > 1 and path[1] not in _ENGINE_KEYS:
+            elif path[0] == "source" and len(path) > 1 and (path[1] not in _ENGINE_KEYS or path[3:4] == ("request",)):
                 continue
             elif _last_key(path) not in _FREE_TEXT and (path[0] != "transform" or path[-1] == "sql"):
                 self.report.add(path, "template-place", "templates are not read in this place", "they stand in source options and in `value`")
@@ -315,6 +332,12 @@ class _Feed:
             given = getattr(api, key, None)
             if key not in source.entries and given is not None:
                 changes[key] = given
+        changes["each"] = {
+            name: msgspec.structs.replace(values, request=listing_options(source, name, options, api))
+            if isinstance(values, EachSource) and values.request is not None
+            else values
+            for name, values in spec.source.each.items()
+        }
         sink = spec.target.sink or getattr(self.project, "sink", "clickhouse")
         return msgspec.structs.replace(
             spec,
@@ -336,15 +359,3 @@ def _text(node: Node, key: str) -> str:
     entry = node.entries.get(key) if isinstance(node, MappingNode) else None
     value = plain(entry.value) if entry is not None else None
     return value if isinstance(value, str) else ""
-
-
-def merge_options(api: Mapping[str, Any], feed: Mapping[str, Any], base_url: str, options: type) -> dict[str, Any]:
-    """The API's options under the feed's: params and headers key by key, everything else whole; the API's ``base_url`` fills the
-    option of that name, where the plugin has one."""
-    merged = {**api, **feed}
-    for key in _MERGED:
-        if isinstance(api.get(key), Mapping) and isinstance(feed.get(key), Mapping):
-            merged[key] = {**api[key], **feed[key]}
-    if base_url and any(name.encode_name == "base_url" for name in fields_of(options)):
-        merged.setdefault("base_url", base_url)
-    return merged

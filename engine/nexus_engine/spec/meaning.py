@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from nexus_engine.clickhouse.types import parse_type
 from nexus_engine.contract.records import Records, parse_path
-from nexus_engine.spec.model import CAPTURED, CursorSpec, FieldSpec, RuleSpec, ScheduleSpec, StepSpec, TargetSpec
+from nexus_engine.spec.model import CAPTURED, CursorSpec, EachSource, FieldSpec, RuleSpec, ScheduleSpec, StepSpec, TargetSpec, Values
 from nexus_engine.spec.places import TemplateCheck
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.rules import RULES, RuleForm, known_names, short_name
@@ -19,6 +19,7 @@ from nexus_engine.spec.tree import Listing, Node, Path, find, plain
 from nexus_engine.spec.tree import Mapping as MappingNode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_TABLE_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127}){2}")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CRON = re.compile(r"[0-9A-Za-z*/,\-?#]{1,60}( +[0-9A-Za-z*/,\-?#]{1,60}){4}")
 _SQL_DEPTH: Final = 50
@@ -33,7 +34,7 @@ class Blocks:
 
     root: MappingNode
     records: Records | str | None = None
-    each: Mapping[str, tuple[str, ...]] | None = None
+    each: Mapping[str, Values] | None = None
     schedule: ScheduleSpec | str | None = None
     cursor: CursorSpec | None = None
     fields: dict[str, FieldSpec] | None = None  # those that are sound
@@ -111,15 +112,49 @@ def _captured(root: MappingNode) -> tuple[str, ...]:
 
 
 def _check_each(report: Report, blocks: Blocks) -> None:
-    for name, values in (blocks.each or {}).items():
+    each = blocks.each or {}
+    taken = set(each)
+    for name, values in each.items():
         path = ("source", "each", name)
         if not _NAME.fullmatch(name):
             report.add(path, "wrong-value", "a name of `each` is a letter, then letters, digits and _", at_key=True)
+        elif isinstance(values, EachSource):
+            _check_each_source(report, path, values, taken)
         elif not values:
             report.add(path, "wrong-value", "expected at least one value")
         elif len(set(values)) != len(values):
             first = next(i for i, value in enumerate(values) if value in values[:i])
             report.add((*path, first), "wrong-value", "this value is in the list already")
+
+
+def _check_each_source(report: Report, path: Path, each: EachSource, taken: set[str]) -> None:
+    """One place the values come from, with what goes with it. ``taken``: names under `each.`; those of `with` are added."""
+    given = {"file": each.file, "from": each.from_, "request": each.request if each.request is not None else None}
+    before = len(report.problems)
+    _one_of(report, path, given, required=report.clean(*path))
+    if len(report.problems) > before:
+        return
+    for key, value, fits in (
+        ("column", each.column, not each.from_), ("records", each.records != ".", each.request is not None),
+        ("format", each.format, each.request is not None),
+    ):  # fmt: skip
+        if value and not fits:
+            hint = "`from` names the column: database.table.column" if key == "column" else ""
+            report.add((*path, key), "exclusive", f"`{key}` does not go with `{'from' if each.from_ else 'file'}`", hint, at_key=True)
+    if each.request is not None and not each.column:
+        report.add((*path, "column"), "missing-key", "`request` needs `column`: the path of the value in a record of the listing")
+    if each.request is not None and each.column:
+        _check_path(report, (*path, "column"), each.column)
+    if each.from_ and not _TABLE_COLUMN.fullmatch(each.from_):
+        report.add((*path, "from"), "wrong-value", "expected `database.table.column`, all of letters, digits and _")
+    for name, column in each.with_.items():
+        if not _NAME.fullmatch(name):
+            report.add((*path, "with", name), "wrong-value", "a name under `each` is a letter, then letters, digits and _", at_key=True)
+        elif name in taken:
+            report.add((*path, "with", name), "wrong-value", f"`each.{name}` has a meaning already", at_key=True)
+        elif each.request is not None:
+            _check_path(report, (*path, "with", name), column)
+        taken.add(name)
 
 
 def check_records(report: Report, path: Path, records: Records | str | None) -> None:

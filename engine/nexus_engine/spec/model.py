@@ -5,6 +5,7 @@ Scalars reach these types as their own text (spec.loader): `NO` fills a ``str`` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,6 +28,36 @@ class Zip(Block, frozen=True, kw_only=True):
     zip: Annotated[str, Meta(description="which members are read, one after the other by name: a pattern like `*.csv`", min_length=1)]
 
 
+class EachSource(Block, frozen=True, kw_only=True):
+    """A value of `each:` that is no list: where the values come from when a run starts. Exactly one of ``file``, ``from_`` and
+    ``request`` is given. ``request`` holds options of the feed's source, as text."""
+
+    file: Annotated[str, Meta(description="a file of the project: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.yaml`, `.yml`")] = ""
+    from_: Annotated[
+        str, Meta(description="`database.table.column` that another feed lands: its different values, of the latest rows")
+    ] = msgspec.field(default="", name="from")
+    request: Annotated[
+        dict[str, Any] | None,
+        Meta(description="parent -> child: a listing that is asked first; options of the source, over the API's and the feed's"),
+    ] = None
+    column: Annotated[str, Meta(description="which column of the file, or path in a record of the listing, is the value")] = ""
+    with_: Annotated[
+        dict[str, str], Meta(description="more names under `each.`: other columns of the same row, fields of the same record")
+    ] = msgspec.field(default={}, name="with")
+    records: Annotated[Records | str, Meta(description="with `request`: where the listing's records are and what shape they have")] = "."
+    format: Annotated[
+        str | dict[str, dict[str, Any]], Meta(description="with `request`: format of the listing; the feed's unless given")
+    ] = ""
+
+
+Values = tuple[str, ...] | EachSource
+
+
+def each_names(each: Mapping[str, Values]) -> tuple[str, ...]:
+    """Everything that `each.<name>` can read: the names of the fan-out, then those of `with`."""
+    return (*each, *(name for values in each.values() if isinstance(values, EachSource) for name in values.with_))
+
+
 class SourceSpec(Block, frozen=True, kw_only=True):
     """`source:`. The keys below are the engine's; every other key is an option of the plugin and kept in ``options``
     as text (scalars unread), because an option may hold a template and is typed after rendering."""
@@ -34,7 +65,8 @@ class SourceSpec(Block, frozen=True, kw_only=True):
     plugin: Annotated[str, Meta(description="the kind of source; `http` unless named")] = "http"
     api: Annotated[str, Meta(description="a file of `apis.d/`, whose options this feed takes over")] = ""
     each: Annotated[
-        dict[str, tuple[str, ...]], Meta(description="fan-out: one partition per combination of these values")
+        dict[str, Values],
+        Meta(description="fan-out: one partition per combination of these values: lists, or where they come from"),
     ] = {}
     records: Annotated[Records | str, Meta(description="where the records are and what shape they have")] = "."
     format: Annotated[

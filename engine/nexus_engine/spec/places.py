@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from nexus_engine.spec.report import SECRET_MISSING, Report
@@ -57,6 +57,12 @@ class TemplateCheck:
         self.window = window
         self.initial = initial
         self._missing_secrets: set[str] = set()
+
+    def knowing(self, each: Iterable[str]) -> TemplateCheck:
+        """The same file, where only these `each` names are known and there is no window yet."""
+        other = TemplateCheck(self.report, self.project, each=frozenset(each), window=None)
+        other._missing_secrets = self._missing_secrets
+        return other
 
     def check(self, path: Path, node: Node, roots: frozenset[str], *, secrets: bool) -> None:
         """Every scalar under ``node``; keys are not rendered, so a template in a key is a problem."""

@@ -19,6 +19,7 @@ from nexus_engine.spec.tree import Path, Scalar, find, plain
 from nexus_engine.spec.typeschema import fields_of, required_of
 
 _WORDS = {"sources": "source", "sinks": "sink", "transformers": "transformer", "formats": "format", "auth": "auth method"}
+_MERGED = ("params", "headers")
 
 
 def plugin_of(report: Report, path: Path, name: str, registry: Registry, kind: str) -> Registered | None:
@@ -53,6 +54,18 @@ def options_data(node: MappingNode, engine_keys: type, options: type | None) -> 
     free = any_options(options) if options else frozenset()
     entries = option_nodes(node, engine_keys)
     return {key: literal(entry.value) if key in free else plain(entry.value) for key, entry in entries.items()}
+
+
+def merge_options(api: Mapping[str, Any], feed: Mapping[str, Any], base_url: str, options: type) -> dict[str, Any]:
+    """The API's options under the feed's: params and headers key by key, everything else whole; the API's ``base_url`` fills the
+    option of that name, where the plugin has one."""
+    merged = {**api, **feed}
+    for key in _MERGED:
+        if isinstance(api.get(key), Mapping) and isinstance(feed.get(key), Mapping):
+            merged[key] = {**api[key], **feed[key]}
+    if base_url and any(name.encode_name == "base_url" for name in fields_of(options)):
+        merged.setdefault("base_url", base_url)
+    return merged
 
 
 def check_keys(report: Report, path: Path, node: MappingNode, engine_keys: type, plugin: Registered) -> None:

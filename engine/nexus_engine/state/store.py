@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from nexus_engine.contract.sink import Batch
-from nexus_engine.state import batches, history, ids, positions, replay, tables
+from nexus_engine.state import batches, history, ids, parents, positions, replay, tables
 from nexus_engine.state.database import Database
 from nexus_engine.state.records import Intent, Origin, Quarantined, Request, Run, Waiting, WindowCounts
 
@@ -134,7 +134,18 @@ class Store:
 
     def rename(self, old: str, new: str) -> int:
         with self._db.write() as connection:
+            parents.rename(connection, old, new)
             return positions.rename(connection, old, new)
+
+    def keep_parents(self, feed: str, found: Mapping[str, parents.Values]) -> None:
+        """What `with` adds to the values of partitions now, by partition."""
+        with self._db.write() as connection:
+            parents.keep(connection, feed, found)
+
+    def parent(self, feed: str, partition: str) -> dict[str, str | None]:
+        """What `with` added to the values of a partition when it was last read; empty when nothing did."""
+        with self._db.read() as connection:
+            return parents.get(connection, feed, partition)
 
     def export(self, feed: str | None = None) -> dict[str, Any]:
         """``{feed: {"position_hash": ..., "target": ..., "positions": {partition: JSON}}}``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-SCHEMA = 2  # 1 had no window_end, envelope and altered in quarantine
+SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent
 
 metadata = MetaData()
 
@@ -32,6 +32,15 @@ position = Table(
     Column("partition", String, primary_key=True),
     Column("position", Text, nullable=False),  # JSON, keys sorted
     Column("moved_at", String, nullable=False),
+)
+
+# What `with` adds to the values of a partition (JSON): not in its name, so not in its position.
+parent = Table(
+    "parent",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("partition", String, primary_key=True),
+    Column("fields", Text, nullable=False),
 )
 
 # A batch outlives its spec: `target` is frozen JSON, and recovery needs nothing else.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -162,6 +162,10 @@ _NOT_PAGED = "`conditional` is for a feed without `paginate`: a first page that 
 
 class HttpOptions(Policy, frozen=True):
     """Options of the `http` source. In an `apis.d` file: `base_url` and whatever holds for every feed of the API."""
+
+    request_keys: ClassVar[frozenset[str]] = frozenset(
+        {"endpoint", "path", "method", "params", "json", "form", "idempotent", "page_size", "paginate"}
+    )
 
     endpoint: Annotated[str, Meta(description="the whole URL; not with `api`")] = ""
     base_url: Annotated[str, Meta(description="URL that `path` is appended to; in an `apis.d` file")] = ""
