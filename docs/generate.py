@@ -41,6 +41,7 @@ def makers(registry: Registry) -> dict[str, Maker]:
     tables: dict[str, Callable[[], str]] = {
         "spec": lambda: keys_table(model.Spec),
         "spec.source": lambda: keys_table(model.SourceSpec, leave_out=["options"]),
+        "spec.each": lambda: keys_table(model.EachSource),
         "spec.records": lambda: keys_table(Records),
         "spec.cursor": lambda: keys_table(model.CursorSpec),
         "spec.schedule": lambda: keys_table(model.ScheduleSpec),

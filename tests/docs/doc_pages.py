@@ -27,6 +27,11 @@ class Block:
         return self.words[0] if self.words else ""
 
     @property
+    def place_in_project(self) -> str:
+        """Of a block of the kind `file`."""
+        return self.words[1]
+
+    @property
     def place(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 

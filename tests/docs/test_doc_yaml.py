@@ -2,6 +2,8 @@
 
     feed, api, sink, nexus, test      a whole file
     part, source, fields              top-level keys of a feed: the rest is filled in
+
+A block `csv file <path>` is a file of the project beside them.
 """
 
 from __future__ import annotations
@@ -59,6 +61,9 @@ def test_every_yaml_block_is_read(page: Path, tmp_path: Path, monkeypatch: pytes
     for block in blocks(page):
         if block.language == "yaml":
             write(block, tmp_path)
+        elif block.kind == "file":
+            (tmp_path / block.place_in_project).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / block.place_in_project).write_text(block.text)
     project = Project.load(tmp_path, "", registry=REGISTRY)
     loaded = load_feeds(project, REGISTRY)
     assert not loaded.problems, render(loaded.problems)

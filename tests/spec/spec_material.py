@@ -111,6 +111,17 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "method"), "POST"), (("source", "json"), {"query": "{{ each.series }}"}), (("source", "idempotent"), "true")),
     _changed((("source", "endpoint"), None), (("source", "base_url"), "https://api.example.com"), (("source", "path"), "v1/series")),
     _changed((("source", "endpoint"), None), (("source", "api"), "example"), (("source", "path"), "v1/series")),
+    _changed((("source", "each"), {"series": {"file": "lists/series.csv", "column": "id", "with": {"title": "name"}}})),
+    _changed((("source", "each"), {"series": {"from": "macro.series.id", "with": {"title": "name"}}})),
+    _changed((("source", "each"), {"series": {"request": {"endpoint": "https://api.example.com/all"}, "records": "rows", "column": "id", "format": "json"}})),
+    _changed((("source", "each"), {"series": {
+        "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "rows", "zip": "true", "optional": ["name"]}, "column": "id"}})),
+    _changed((("source", "each"), {"series": {
+        "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "rows", "columns": ["id", "name"]}, "column": "id"}})),
+    _changed((("source", "each"), {"series": {
+        "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "rows", "by": "id", "empty": ["absent"]}, "column": "id"}})),
+    _changed((("source", "each"), {"series": {
+        "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "row", "one": "true"}, "column": "id"}})),
     _changed((("transform",), [{"sql": "SELECT * FROM input"}])),
     _changed((("transform",), [{"plugin": "shout"}])),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from nexus_engine.contract.registry import Registered, Registry
 from nexus_engine.spec.checking import check_options
+from nexus_engine.spec.credentials import resolved
 from nexus_engine.spec.files import ApiFile
 from nexus_engine.spec.meaning import check_records
 from nexus_engine.spec.model import Block, EachSource, SourceSpec
@@ -51,10 +52,10 @@ def check_listing(
         check_format(report, (*at, "format"), entry.entries["format"].value, registry)
     check_records(report, (*at, "records"), each.records)
     check_values(report, path, options_data(node, Block, options), options)
-    if api is None and "api" in source.entries:
-        return  # its file is not there or wrong
+    if not report.clean("source") or (api is None and "api" in source.entries):
+        return  # what is wrong in the feed or its API would be told again here
     merged = listing_options(source, name, options, api)
-    _check_taken_over(report, path, merged, templates)
+    _check_taken_over(report, path, {key: merged[key] for key in merged if key not in node.entries}, templates)
     check_whole(report, path, merged, options)
 
 
@@ -66,7 +67,7 @@ def listing_options(source: MappingNode, name: str, options: type, api: ApiFile 
     asks: frozenset[str] = getattr(options, "request_keys", frozenset())
     taken = {key: value for key, value in options_data(source, SourceSpec, options).items() if key not in asks}
     over = merge_options(taken, own, "", options)
-    return over if api is None else merge_options(api.options, over, api.base_url, options)
+    return resolved(over if api is None else merge_options(api.options, over, api.base_url, options), over)
 
 
 def _request(source: MappingNode, name: str) -> MappingNode | None:
@@ -74,9 +75,9 @@ def _request(source: MappingNode, name: str) -> MappingNode | None:
     return node if isinstance(node, MappingNode) and node is not source else None
 
 
-def _check_taken_over(report: Report, path: Path, merged: Mapping[str, Any], templates: TemplateCheck) -> None:
+def _check_taken_over(report: Report, path: Path, taken: Mapping[str, Any], templates: TemplateCheck) -> None:
     """An option of the feed may read what there is not yet when a listing is asked."""
-    for key, value in merged.items():
+    for key, value in taken.items():
         for root, name in sorted(_reads(value)):
             known = templates.known(root)
             if root == "window" or (root == "each" and known is not None and name not in known):
