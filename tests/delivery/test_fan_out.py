@@ -489,3 +489,21 @@ def test_a_position_keeps_its_meaning_when_its_values_come_from_somewhere_else(t
     assert len(hashes) == 1
     world.feed("things", each("{file: lists/items.csv, with: {kind: id}}"))
     assert world.load()[2].plans["things"].position_hash not in hashes
+
+
+def test_an_answer_that_did_not_change_is_read_again_when_its_parent_did(tmp_path, server, api):
+    feed = LISTING.format(url=server.url).replace('  params: {after: "{{ window.start }}", kind: "{{ each.kind }}"}', "  conditional: true")
+    world = World(tmp_path, things=feed.replace("cursor: {field: n, initial: \"0\"}\n", ""))
+    assert world.run().landed == 9
+    report = world.run()
+    assert (report.status, report.partitions, report.read) == ("unchanged", 3, 0)
+    api.kind["a"] = "newer"
+    report = world.run(sql=ROWS)
+    assert (report.read, report.revised) == (3, 3)
+    assert [row for row in world.rows if row[1] == "newer"] == [("a", "newer", n) for n in (1, 2, 3)]
+
+
+def test_a_value_that_a_template_needs_and_a_listing_has_not_is_named(tmp_path, server, api):
+    feed = HOSTILE.replace("column: id", "column: id, with: {{more: more}}")
+    report = World(tmp_path, things=feed.format(url=server.url, address=f'endpoint: "{server.url}/items/{{{{ each.item }}}}/{{{{ each.more }}}}"')).run()
+    assert {(error.kind, "no value for each.more" in error.what) for error in report.errors} == {("ConfigError", True)}

@@ -48,6 +48,11 @@ def from_data(each: Mapping[str, tuple[str, ...] | EachPlan]) -> tuple[str, ...]
     )
 
 
+def beside(each: Mapping[str, tuple[str, ...] | EachPlan]) -> list[str]:
+    """The names that `with` adds."""
+    return [name for values in each.values() if isinstance(values, EachPlan) for name in values.beside]
+
+
 def described(each: Mapping[str, tuple[str, ...] | EachPlan]) -> list[Any]:
     """What `with` adds to requests, for the hash of a position's meaning; nothing for a feed without."""
     return [[name, sorted(values.beside.items())] for name, values in sorted(each.items()) if isinstance(values, EachPlan) and values.beside]

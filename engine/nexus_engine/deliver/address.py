@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from nexus_engine.compile.plan import SourcePlan
 from nexus_engine.errors import StopFeed
-from nexus_engine.spec.templates import Scope, render_options
+from nexus_engine.spec.templates import Scope, TemplateError, render_options
 
 WHOLE: Final = ("endpoint", "base_url", "url")  # options that hold a whole address
 ADDRESS: Final = (*WHOLE, "path")
@@ -20,14 +20,18 @@ _SAFE: Final = "-._~:,"
 
 
 def addressed(source: SourcePlan, scope: Scope) -> Mapping[str, Any]:
-    """The source's options, those that hold an address filled in; the others as they are.
+    """The source's options, those that hold an address filled in where values have a say in it; the others as they are.
 
     Raises:
         StopFeed: a value would choose a host that the spec does not name, or leave its place in the path.
-        TemplateError: a name has no value.
     """
-    if not source.from_data:
-        return source.options
+    try:
+        return _addressed(source, scope) if source.from_data else source.options
+    except TemplateError:
+        return source.options  # told by whoever fills in the others
+
+
+def _addressed(source: SourcePlan, scope: Scope) -> Mapping[str, Any]:
     each = scope["each"]
     data = {name: each[name] for name in source.from_data if each.get(name) is not None}
     encoded = {**scope, "each": {**each, **{name: quote(str(value), safe=_SAFE) for name, value in data.items()}}}

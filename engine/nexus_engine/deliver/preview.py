@@ -14,7 +14,8 @@ import msgspec
 from nexus_engine.clickhouse import spool
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.clickhouse.quoting import ident
-from nexus_engine.compile.plan import EachPlan, Plan
+from nexus_engine.compile.fanout import beside
+from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Payload
@@ -122,7 +123,7 @@ def given(plan: Plan, each: Mapping[str, str]) -> Plan:
     Raises:
         ConfigError: there is no such name.
     """
-    known = [*plan.source.each, *(one for values in plan.source.each.values() if isinstance(values, EachPlan) for one in values.beside)]
+    known = [*plan.source.each, *beside(plan.source.each)]
     for name in each:
         if name not in known:
             near = nearest(name, known)

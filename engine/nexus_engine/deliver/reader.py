@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from nexus_engine.compile.fanout import beside
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.format import Format
 from nexus_engine.contract.host import RunInfo
@@ -102,12 +103,14 @@ class Reader:
         where = f"feed {plan.feed}, {plan.spec_file}"
         self.format(plan, where)
         info = RunInfo(report.run_id, plan.feed, report.started_at)
-        meaning = _meaning(plan)
+        of_plan, parents = _meaning(plan), beside(plan.source.each)
 
         def read(ticket: Ticket, unit: Unit, resume: object) -> Iterator[Payload]:
+            values = ticket.partition.values
+            meaning = of_plan + "".join(f";{name}={values.get(name)}" for name in parents)  # rows hold them too
             window = asked(plan.cursor, unit)
             scope = {
-                **self.constants(), "each": dict(ticket.partition.values), "feed": {"name": plan.feed},
+                **self.constants(), "each": dict(values), "feed": {"name": plan.feed},
                 "window": {"start": window.start, "end": window.end},
                 "run": {"started_at": report.started_at, "id": report.run_id},
             }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.compile.fanout import beside
 from nexus_engine.compile.plan import EachPlan, Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
@@ -236,7 +237,7 @@ class Session:
         for note in found.notes:
             report.warnings.append(note)
             self.observers.emit(RuleWarned(plan.feed, report.run_id, "", note))
-        names = [name for each in plan.source.each.values() if isinstance(each, EachPlan) for name in each.beside]
+        names = beside(plan.source.each)
         if names:
             self.store.keep_parents(plan.feed, {one.key: {name: one.values.get(name) for name in names} for one in found.partitions})
         return found

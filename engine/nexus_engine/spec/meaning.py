@@ -10,7 +10,17 @@ from typing import Any, Final
 
 from nexus_engine.clickhouse.types import parse_type
 from nexus_engine.contract.records import Records, parse_path
-from nexus_engine.spec.model import CAPTURED, CursorSpec, EachSource, FieldSpec, RuleSpec, ScheduleSpec, StepSpec, TargetSpec, Values
+from nexus_engine.spec.model import (
+    CAPTURED,
+    CursorSpec,
+    EachSource,
+    FieldSpec,
+    RuleSpec,
+    ScheduleSpec,
+    StepSpec,
+    TargetSpec,
+    Values,
+)
 from nexus_engine.spec.places import TemplateCheck
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.rules import RULES, RuleForm, known_names, short_name
