@@ -104,6 +104,7 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "quota"), ["1000/day"]), (("source", "cost"), {"credits": "5", "header": "X-Cost", "left_header": "X-Left"})),
     _changed((("source", "quota"), ["1000/day"]), (("source", "cost"), {"path": "meta.cost", "left_path": "meta.left"})),
     _changed((("source", "auth"), None), (("source", "credentials"), {"one": {"bearer": "constant"}}), (("source", "credential"), "one")),
+    _changed((("source", "paginate"), None), (("source", "conditional"), "true")),
     _changed((("source", "compression"), {"zip": "*.json"})),
     _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]}), (("new_fields",), None)),
     _changed((("cursor",), {"field": "date", "initial": "2020-01-01", "step": "1d", "delay": "2h", "bounds": "[]"})),
