@@ -146,11 +146,50 @@ def test_parallel_arrays_without_an_array_that_is_wanted_now(world):
     assert (world.run(Replay().job).landed, world.quarantine) == (1, [])
 
 
+def test_records_behind_lists_and_objects_keep_their_keys_and_parents(world):
+    more = "  k: String\n  up: {type: String, from: parent.id}\n  unit: {type: String, from: body.unit}"
+    world.feed(255, "rows.{k}.points[]", more)
+    world.pages({"unit": "kg", "rows": {
+        "A": {"id": "a", "much": "x" * 70_000, "points": [row(2, 1), row(3, 700)]}, "B": {"points": []}, "C": {"id": "c", "points": [row(4, "many"), row(5, [1]), row(6, 5)]},
+    }})  # fmt: skip
+    assert world.run().landed == 2
+    assert sorted((q.raw, q.envelope) for q in world.quarantine) == [
+        ('{"A":{"id":"a","points":[{"day": "2024-01-03", "v": 700}]}}', '{"unit":"kg"}'),
+        ('{"C":{"id":"c","points":[{"day": "2024-01-04", "v": "many"}]}}', '{"unit":"kg"}'),
+        ('{"C":{"id":"c","points":[{"day": "2024-01-05", "v": [1]}]}}', '{"unit":"kg"}'),
+    ]
+    world.feed(65535, "rows.{k}.points[]", more)
+    report = world.run(Replay().job)
+    assert (report.read, report.landed, report.quarantined) == (3, 1, 2)
+    assert ("A;A", "2024-01-01", "A", "a", "kg", "2024-01-03", 700) in world.rows
+    world.feed(65535, "rows.{k}.points[]", more + "\n  note: {type: Nullable(String), from: parent.note}")
+    assert "kept without 'parent.note'" in world.run(Replay().job).warnings[0]
+    world.feed(65535, "rows[].points[]", "  up: {type: String, from: parent.id}\n  unit: {type: String, from: body.unit}")
+    assert "kept in another shape" in " ".join(world.run(Replay().job).warnings)
+    assert len(world.quarantine) == 2
+
+
+def test_a_record_that_breaks_the_query_is_found_between_lists(world):
+    more = "  k: String\n  up: {type: String, from: parent.id}\n  deep: {type: Nullable(String), from: o.x}"
+    world.feed(255, "rows.{k}.points[]", more)
+    bad = {**row(4, 1), "o": [1]}  # a list where the query reads an object
+    world.pages({"rows": {"A": {"id": "a", "points": [row(2, 1), bad, row(3, 2)]}, "B": {"id": "b", "points": [row(5, 3)]}, "C": {"id": "c", "points": [{**bad, "day": "2024-01-06"}]}}})
+    assert world.run().landed == 3
+    assert sorted(q.raw[:15] for q in world.quarantine) == ['{"A":{"id":"a",', '{"C":{"id":"c",']
+    assert [r[2:4] for r in world.rows] == [("A", "a"), ("A", "a"), ("B", "b")]
+    world.feed(255, "rows.{k}.points[]", more.replace("o.x", "o"))
+    assert world.run(Replay().job).landed == 2
+    assert sorted(map(str, (r[2:5] for r in world.rows))) == sorted(
+        map(str, [("A", "a", None), ("A", "a", None), ("A", "a", "[1]"), ("B", "b", None), ("C", "c", "[1]")])
+    )
+
+
 SHAPES = [
     (Records(path="a.rows"), (), {"a": {"rows": [{"x": 1.50}, {"x": [2]}]}}),
     (Records(path="[1]"), (), [{"page": 1}, [{"x": 1}]]),
     (Records(path="."), (), [{"x": 1}, {"x": 2}]),
     (Records(path="by", by="id"), (), {"by": {"a b": {"x": 1}, "c": 2}}),
+    (Records(path="a[].b.{k}[]"), ("x", "parent.id"), {"a": [{"id": 1, "b": {"k": [{"x": 1}, {"x": 2}]}}, {"b": {"l": [3]}}]}),
     (Records(path="one", one=True), (), {"one": {"x": {"y": 1}}}),
     (Records(path=".", one=True), (), {"x": 1}),
     (Records(path="c", columns=("ts", "v")), (), {"c": [[1, 2], [3, 4]]}),

@@ -20,6 +20,8 @@ SHAPES = {
     "columns": (Records(path="rows", columns=("t", "v")), lambda n: {"rows": [[n, 1], [n + 1, 2]]}, ()),
     "by": (Records(path="coins", by="id"), lambda n: {"coins": {f"c{n}": {"v": 1}}}, ()),
     "meta and rows": (Records(path="[1]"), lambda n: [{"page": n}, [{"id": n}]], ()),
+    "list in a list": (Records(path="data.rows[].points[]"), lambda n: {"data": {"rows": [{"id": n, "points": [{"v": 1}]}, {"points": []}]}}, ()),
+    "objects by key": (Records(path="coins.{id}.days.{day}"), lambda n: {"coins": {f"c{n}": {"days": {"d": {"v": 1}}}}}, ()),
     "one": (Records(path="item", one=True), lambda n: {"item": {"id": n}}, ()),
 }
 BAD = {

@@ -107,6 +107,7 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "paginate"), None), (("source", "conditional"), "true")),
     _changed((("source", "compression"), {"zip": "*.json"})),
     _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]}), (("new_fields",), None)),
+    _changed((("source", "records"), {"path": "rows.{sym}[]", "except": ["last"]})),
     _changed((("cursor",), {"field": "date", "initial": "2020-01-01", "step": "1d", "delay": "2h", "bounds": "[]"})),
     _changed((("source", "errors"), [{"status": "403", "then": "empty"}, {"path": "e", "matches": "^x", "then": "stop"}])),
     _changed((("source", "method"), "POST"), (("source", "json"), {"query": "{{ each.series }}"}), (("source", "idempotent"), "true")),

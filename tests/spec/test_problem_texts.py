@@ -38,6 +38,8 @@ FIELDS = [
     ("{type: Float64, from: each.t}", "fields.v.from", "unknown-name", "did you mean `each.s`?"),
     ("{type: Float64, from: run.startedat}", "fields.v.from", "unknown-name", "did you mean `run.started_at`?"),
     ("{type: Float64, from: 'a..b'}", "fields.v.from", "path", "character"),
+    ("{type: Float64, from: 'a[].b'}", "fields.v.from", "path", "only `records` goes over a list with [] (at character 2)"),
+    ("{type: Float64, from: 'a[b=].c[x'}", "fields.v.from", "path", "a number or member=text and ] must follow [ at character 8"),
     ("Flaot64", "fields.v", "type", "Float64"),
     ("{type: Float64, value: '{{ each.ss }}'}", "fields.v.value", "template-name", "did you mean `each.s`?"),
     ("{type: Float64, value: '{{ secrets.K }}'}", "fields.v.value", "template-name", "not known in this place"),
@@ -54,6 +56,15 @@ SOURCES = [
     ("{endpoint: 'https://x.org', format: {json: {x: 1}}}", "source.format.json.x", "unknown-key", "not known"),
     ("{endpoint: 'https://x.org', records: {path: a, zip: true, one: true}}", "source.records.one", "exclusive", "only one"),
     ("{endpoint: 'https://x.org', records: 'a['}", "source.records", "path", "character"),
+    ("{endpoint: 'https://x.org', records: 'a[].b[x]'}", "source.records", "path", "a number or nothing and ] must follow [ at character 6"),
+    ("{endpoint: 'https://x.org', records: 'a.{b'}", "source.records", "path", "a name and } must follow { at character 3"),
+    ("{endpoint: 'https://x.org', records: '{b}.{b}[]'}", "source.records", "path", "stands in it twice"),
+    ("{endpoint: 'https://x.org', records: 'a[b=c].d[]'}", "source.records", "path", "only a field can pick from a list with [b=c] (at character 2)"),
+    ("{endpoint: 'https://x.org', records: {path: 'a[]', one: true}}", "source.records.one", "exclusive", "is for a path without"),
+    ("{endpoint: 'https://x.org', records: {path: 'a[]', except: [b]}}", "source.records.except", "exclusive", "leaves keys out of the one object"),
+    ("{endpoint: 'https://x.org', records: {path: 'a.{k}', by: k}}", "source.records.by", "wrong-value", "has this name already"),
+    ("{endpoint: 'https://x.org', records: {path: a, exept: [b]}}", "source.records.exept", "unknown-key", "did you mean `except`?"),
+    ("{endpoint: 'https://x.org', paginate: {cursor: 'a[]', param: p}}", "source.paginate", "wrong-value", "only records goes over a list with []"),
     ("{endpoint: 'https://x.org', auth: {haeder: {X: y}}}", "source.auth.haeder", "unknown-name", "did you mean `header`?"),
     ("{endpoint: 'https://x.org', auth: {basic: {usrname: y}}}", "source.auth.basic.usrname", "unknown-key", "did you mean `username`?"),
     ("{endpoint: 'https://x.org', auth: {oauth2: {token_url: 'https://x.org/t', grant: refresh_token}}}", "source.auth.oauth2.refresh_token", "plugin-option", "needs"),
@@ -103,6 +114,16 @@ def test_mistakes_of_a_field(field, path, code, word):
 @pytest.mark.parametrize(("source", "path", "code", "word"), SOURCES)
 def test_mistakes_of_a_source(source, path, code, word):
     check(f"name: x\nsource: {source}\nfields: {{d: Date}}\ntarget: {{table: a.b}}\n", path, code, word)
+
+
+@pytest.mark.parametrize(("records", "field", "path", "word"), [
+    ("'a[].b[]'", "parent.parent.parent.x", "fields.v.from", "2 named steps lead to a record"),
+    ("'[].{k}'", "parent.x", "fields.v.from", "no named steps lead to a record"),
+    ("'a[].b[]'", "parent.b", "fields.v.from", "leads into the records"),
+    ("'a[].b[]'", "parent.c[", "fields.v.from", "at character 9"),
+])  # fmt: skip
+def test_what_encloses_a_record(records, field, path, word):
+    check(f"name: x\nsource: {{endpoint: 'https://x.org', records: {records}}}\nfields:\n  v: {{type: String, from: '{field}'}}\ntarget: {{table: a.b}}\n", path, "path", word)
 
 
 def test_the_first_window_needs_a_start():

@@ -21,10 +21,11 @@ from nexus_engine.compile.plan import CursorKind, CursorPlan, EachPlan, ListingP
 from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
-from nexus_engine.compile.structure import Structure, written
+from nexus_engine.compile.structure import Structure, record_problems
 from nexus_engine.compile.unread import CAPTURED_FIELD, capture_problems, unread_text
 from nexus_engine.contract.options import encode_text
-from nexus_engine.contract.records import Others, Records, Want, parse_path
+from nexus_engine.contract.paths import written
+from nexus_engine.contract.records import Others, Records, Want
 from nexus_engine.contract.sink import Column, Target
 from nexus_engine.spec.model import CAPTURED, Capture, RuleSpec, Spec, each_names
 
@@ -49,7 +50,8 @@ class _Compiler:
         self.records = spec.source.records if isinstance(spec.source.records, Records) else Records(path=spec.source.records)
         self.format, self.format_options = _format(spec)
         self.flat = bool(getattr(formats.get(self.format), "flat", False))
-        self.scope = Scope(Structure(self.records, flat=self.flat), each_names(spec.source.each), dict(vars))
+        structure = self.tried("source.records", "bad-path", lambda: Structure(self.records, flat=self.flat))
+        self.scope = Scope(structure or Structure(Records(), flat=self.flat), each_names(spec.source.each), dict(vars))
         self.fields: dict[str, Field] = {}
         self.extra: dict[str, str] = {}
         self.batch_rules: list[rule_texts.BatchRule] = []
@@ -73,14 +75,8 @@ class _Compiler:
     def plan(self) -> Plan:
         if self.format not in self.formats and self.format != "json":
             self.problem("source.format", "unknown-format", f"no format `{self.format}` is installed; there are {', '.join(self.formats)}")
-        self.tried("source.records", "bad-path", lambda: parse_path(self.records.path))
-        if sum(map(bool, (self.records.zip, self.records.columns, self.records.by, self.records.one))) > 1:
-            self.problem("source.records", "two-shapes", "at most one of `zip`, `columns`, `by` and `one` can be set")
-        self._check_lines()
-        for n, text in enumerate(self.records.optional):
-            self.tried(f"source.records.optional[{n}]", "bad-path", lambda text=text: parse_path(text))  # type: ignore[misc]
-        if self.records.optional and not self.records.zip:
-            self.problem("source.records.optional", "two-shapes", "`optional` names arrays of `zip: true`")
+        for path, code, message in record_problems(self.records, self.format, self.formats.get(self.format)):
+            self.problem(path, code, message)
         self._declare()
         texts = self._texts()
         self._capture()
@@ -106,12 +102,6 @@ class _Compiler:
             extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
         )
         return self._plan(layers, target, cursor)
-
-    def _check_lines(self) -> None:
-        """A format whose records are the lines of the body leaves `records` little to say."""
-        shape = self.records
-        if getattr(self.formats.get(self.format), "lines", False) and (shape.path not in (".", "") or shape.zip or shape.by or shape.one):
-            self.problem("source.records", "bad-path", f"the records of `{self.format}` are its lines: only `columns` and `empty` can be said")
 
     def _declare(self) -> None:
         for name, spec in self.spec.fields.items():
@@ -166,7 +156,10 @@ class _Compiler:
             name = ".".join(parts)
             if not record:
                 raise ValueError(f"there is no field `{name}` here; there are {', '.join(known)}")
-            text = self.scope.reserved(name) if parts[0] in ("each", "run", "window", "feed", "vars") else self.scope.path(parts)
+            if parts[0] in ("each", "run", "window", "feed", "vars"):
+                text = self.scope.reserved(name)
+            else:
+                text = self.scope.text(name) if self.scope.structure.way.is_parent(name) else self.scope.path(parts)
             internal = next((key for key, value in self.extra.items() if value == text), f"_nexus_s{len(self.extra)}")
             self.extra[internal] = text
             if used is not None:
@@ -332,7 +325,7 @@ class _Compiler:
             select=layers.select(), reasons=layers.reasons(), columns=columns, key=target.key,
             cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
-        leaves = tuple(str(path[0]) if self.flat else written(path) for path in self.scope.paths)
+        leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else self.scope.structure.leaves(self.scope.paths)
         others: Others = "all" if self.captured else "some" if self.flat else "none"
         packed = spec.source.compression
         compression, members = (packed, "*") if isinstance(packed, str) else ("zip", packed.zip)

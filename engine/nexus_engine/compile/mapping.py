@@ -12,7 +12,7 @@ from nexus_engine.clickhouse.types import CHType
 from nexus_engine.compile.guards import Guard, guard, scalar
 from nexus_engine.compile.sqltext import constant_text
 from nexus_engine.compile.structure import Path, Structure
-from nexus_engine.contract.records import parse_path
+from nexus_engine.contract.paths import parse_field_path
 from nexus_engine.spec.model import FieldSpec
 
 RUN = {"run.started_at": "run_started_at", "run.id": "run_id", "feed.name": "feed"}
@@ -86,16 +86,20 @@ class Scope:
         if name.startswith(("each.", "run.", "window.", "feed.")):
             return self.reserved(name)
         if name.startswith("body."):
-            path = parse_path(name[5:])
-            self.structure.want_body(path)
-            return f"\0body {self.structure.body_paths.index(path)}\0"
+            return self._body(parse_field_path(name[5:]))
+        if self.structure.way.is_parent(name):
+            level, path = self.structure.way.parent(name)
+            return f"_nexus_u{self.structure.want_parent(level, path)}" if level else self._body(path)
         return self.path(self.structure.parse(name))
 
+    def _body(self, path: Path) -> str:
+        self.structure.want_body(path)
+        return f"\0body {self.structure.body_paths.index(path)}\0"
+
     def path(self, path: Path) -> str:
-        """SQL text of a path in the record."""
-        by = self.structure.records.by
-        if by and path == (by,) and not self.structure.flat:
-            return "toNullable(_nexus_key)"
+        """SQL text of a path in the record, or of the key of an object on the way to it."""
+        if len(path) == 1 and path[0] in self.structure.way.names:
+            return self.structure.entry_text(str(path[0]))
         self.structure.want(path)
         if path not in self.paths:
             self.paths.append(path)

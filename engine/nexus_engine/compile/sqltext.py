@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from nexus_engine.clickhouse.quoting import literal
+from nexus_engine.contract.paths import FieldPath, Pick
 
 _NULL_TEXT = "CAST(NULL, 'Nullable(String)')"
 
@@ -58,8 +59,18 @@ def json_text(raw: str) -> str:
     return f"multiIf({raw} IN ('', 'null'), NULL, startsWith({raw}, '\"'), JSONExtractString({raw}), {raw})"
 
 
-def path_text(text: str, path: tuple[str | int, ...]) -> str:
+def path_text(text: str, path: FieldPath) -> str:
     """The leaf at ``path`` inside a JSON text (Nullable)."""
-    steps = ", ".join(literal(step) if isinstance(step, str) else str(step + 1) for step in path)
-    whole = quoted_json(f"ifNull({text}, '')")
-    return let(f"JSONExtractRaw({whole}, {steps})", json_text)
+    return let(_raw_at(quoted_json(f"ifNull({text}, '')"), path), json_text)
+
+
+def _raw_at(raw: str, path: FieldPath) -> str:
+    """SQL of the raw JSON at ``path`` of a raw JSON; empty when it is absent."""
+    steps: list[str] = []
+    for number, step in enumerate(path):
+        if isinstance(step, Pick):
+            items = f"JSONExtractArrayRaw({', '.join([raw, *steps])})"
+            wanted = let(f"JSONExtractRaw(e, {literal(step.member)})", json_text)
+            return _raw_at(f"arrayFirst(e -> ifNull({wanted} = {literal(step.text)}, 0), {items})", path[number + 1 :])
+        steps.append(literal(step) if isinstance(step, str) else str(step + 1))
+    return f"JSONExtractRaw({', '.join([raw, *steps])})" if steps else raw

@@ -36,7 +36,7 @@ def capture_problems(spec: Spec, records: Records, format: Any, name: str) -> It
         yield at, "reserved-name", f"`{name}` may be a name of the engine's own: begin with a letter"
 
 
-def unread_text(record: str, paths: Iterable[tuple[str | int, ...]]) -> str:
+def unread_text(record: str, paths: Iterable[tuple[object, ...]]) -> str:
     """SQL String: the members of an object that none of ``paths`` reads, in the order of their names; `{}` when there is none.
 
     Args:
@@ -47,7 +47,7 @@ def unread_text(record: str, paths: Iterable[tuple[str | int, ...]]) -> str:
     return _let(text, "_nexus_r", lambda r: f"if(startsWith({r}, '{{'), {_rest(r, _read(paths), 'r')}, '{{}}')")
 
 
-def _read(paths: Iterable[tuple[str | int, ...]]) -> _Names:
+def _read(paths: Iterable[tuple[object, ...]]) -> _Names:
     """The names that paths read. Below a list nothing is told apart: it is read as a whole."""
     tree: _Names = {}
     for names in sorted((tuple(takewhile(lambda step: isinstance(step, str), path)) for path in paths), key=len):

@@ -13,7 +13,7 @@ from nexus_engine.errors import PageError
 
 # ClickHouse error codes that a value in the data can cause (clickhouse/src/Common/ErrorCodes.cpp): parsing, containers of the wrong
 # kind, sizes of arrays, duplicate keys, numbers out of range.
-DATA_ERRORS = frozenset({6, 20, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 407, 418, 441, 467, 673, 674})
+DATA_ERRORS = frozenset({6, 20, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 395, 407, 418, 441, 467, 673, 674})
 
 Try = Callable[[Path], str | None]
 

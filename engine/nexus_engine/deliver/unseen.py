@@ -12,7 +12,7 @@ import msgspec
 
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import records_of
-from nexus_engine.contract.records import lookup, parse_path
+from nexus_engine.contract.records import lookup, parse_field_path, way_of
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.spec.spelling import nearest
 
@@ -29,11 +29,13 @@ def unseen_names(stage: Stage, plan: Plan) -> list[str]:
     if not records:
         return []
     names = {name for record in records for name in record}
+    way = way_of(source.records)
     found = []
     for leaf in source.want.leaves:
-        path = parse_path(leaf)
-        if path and path[0] != source.records.by and not any(lookup(record, path[:1]) is not msgspec.UNSET for record in records):
-            near = nearest(str(path[0]), names)
+        path = () if way.is_parent(leaf) else parse_field_path(leaf)
+        first = path[0] if path and isinstance(path[0], (str, int)) else None
+        if first is not None and first not in way.names and not any(lookup(record, (first,)) is not msgspec.UNSET for record in records):
+            near = nearest(str(first), names)
             hint = f"; did you mean `{near}`?" if near else ""
             found.append(f"`{leaf}` stands in none of the records looked at, so its field is null{hint}")
     return found
@@ -50,10 +52,8 @@ def _objects(body: bytes, plan: Plan) -> list[dict[str, object]]:
     """The first records of a body that are objects; what cannot be read is not this room's affair."""
     source = plan.source
     try:
-        texts = records_of(body, source.records, source.flat, source.want.leaves)[:RECORDS]
+        texts = records_of(body, source.records, source.flat, source.want.leaves, bare=True)[:RECORDS]
         values = [msgspec.json.decode(text) for text in texts]
     except (ValueError, LookupError):
         return []
-    if source.records.by:
-        values = [next(iter(value.values())) for value in values if isinstance(value, dict) and value]
     return [value for value in values if isinstance(value, dict)]

@@ -4,12 +4,13 @@ reads is sound, so that one mistake stays one problem."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nexus_engine.clickhouse.types import parse_type
-from nexus_engine.contract.records import Records, parse_path
+from nexus_engine.contract.paths import parse_field_path, parse_path, parse_record_path
+from nexus_engine.contract.records import Records, way_of
 from nexus_engine.spec.model import (
     CAPTURED,
     CursorSpec,
@@ -90,7 +91,7 @@ def check_meaning(report: Report, blocks: Blocks, templates: TemplateCheck, sink
     check_sql(report, blocks)
     check_records(report, ("source", "records"), blocks.records)
     for name, field in (blocks.fields or {}).items():
-        _check_field(report, ("fields", name), name, field, templates)
+        _check_field(report, ("fields", name), name, field, templates, blocks.records)
     columns = _columns(report, blocks)
     if blocks.cursor is not None and columns is not None:
         _known_field(report, ("cursor", "field"), blocks.cursor.field, columns)
@@ -172,17 +173,31 @@ def check_records(report: Report, path: Path, records: Records | str | None) -> 
     if records is None:
         return
     if isinstance(records, str):
-        _check_path(report, path, records)
+        _check_path(report, path, records, parse_record_path)
         return
-    _check_path(report, (*path, "path"), records.path)
+    _check_path(report, (*path, "path"), records.path, parse_record_path)
+    for i, text in enumerate(records.optional):
+        _check_path(report, (*path, "optional", i), text)
     _one_of(report, path, {"zip": records.zip, "columns": records.columns, "by": records.by, "one": records.one})
+    if not report.clean(*path):
+        return
+    way = way_of(records)
+    if records.one and way.nested:
+        report.add((*path, "one"), "exclusive", "a `path` with [] or {name} leads to each record; `one` is for a path without", at_key=True)
+    if records.except_ and len(way.names) != 1:
+        message = "`except` leaves keys out of the one object that `by` or a {name} in the `path` goes over"
+        report.add((*path, "except"), "exclusive", message, at_key=True)
+    if len(set(way.names)) < len(way.names):
+        report.add((*path, "by"), "wrong-value", "a {name} in the `path` has this name already")
 
 
-def _check_path(report: Report, path: Path, text: str) -> None:
+def _check_path(report: Report, path: Path, text: str, parse: Callable[[str], object] = parse_path) -> None:
     try:
-        parse_path(text)
+        parse(text)
     except ValueError as error:
-        report.add(path, "path", str(error), 'a path is a.b[0].c; a name with other characters is quoted: a."b c"')
+        more = ", [] goes over a list, {name} over an object" if parse is parse_record_path else ""
+        more = ", a list is picked from by a[name=text].b" if parse is parse_field_path else more
+        report.add(path, "path", str(error), f'a path is a.b[0].c; a name with other characters is quoted: a."b c"{more}')
 
 
 def _one_of(report: Report, path: Path, given: Mapping[str, Any], *, required: bool = False) -> None:
@@ -197,7 +212,9 @@ def _one_of(report: Report, path: Path, given: Mapping[str, Any], *, required: b
         report.add(path, "missing-key", f"one of {listed} must be given")
 
 
-def _check_field(report: Report, path: Path, name: str, field: FieldSpec, templates: TemplateCheck) -> None:
+def _check_field(
+    report: Report, path: Path, name: str, field: FieldSpec, templates: TemplateCheck, records: Records | str | None
+) -> None:
     if not _NAME.fullmatch(name) or name in _LINEAGE:
         message = "a column's name is a letter or _, then letters, digits and _"
         report.add(path, "wrong-value", message if name not in _LINEAGE else "this name belongs to the engine", at_key=True)
@@ -209,14 +226,27 @@ def _check_field(report: Report, path: Path, name: str, field: FieldSpec, templa
     _one_of(report, path, {"from": field.from_, "value": field.value, "sql": field.sql})
     if field.from_:
         _check_from(report, (*path, "from"), field.from_, templates)
+        _check_parent(report, (*path, "from"), field.from_, records)
+
+
+def _check_parent(report: Report, path: Path, text: str, records: Records | str | None) -> None:
+    """`parent.` has a meaning where the records' path says how it goes over lists and objects."""
+    if records is None or not text.startswith("parent.") or not report.clean("source", "records") or not report.clean(*path):
+        return
+    way = way_of(Records(path=records) if isinstance(records, str) else records)
+    try:
+        if way.is_parent(text):
+            way.parent(text)
+    except ValueError as error:
+        report.add(path, "path", str(error))
 
 
 def _check_from(report: Report, path: Path, text: str, templates: TemplateCheck) -> None:
     root, dot, rest = text.partition(".")
     if not dot or root not in ROOTS_OF_FROM:
-        _check_path(report, path, text)
+        _check_path(report, path, text, parse_field_path)
     elif root == "body":
-        _check_path(report, path, rest)
+        _check_path(report, path, rest, parse_field_path)
     elif root == "window" and templates.window is False:
         report.add(path, "unknown-name", "there is no window: this feed has no `cursor`")
     else:

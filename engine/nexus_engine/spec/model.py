@@ -104,7 +104,7 @@ class FieldSpec(Block, frozen=True, kw_only=True):
     type: Annotated[str, Meta(description="a ClickHouse type")]
     from_: Annotated[
         str,
-        Meta(description="a path in the record, or `each.x`, `run.started_at`, `window.start`, `body.<path>`, `feed.name`"),
+        Meta(description="a path in the record, or `each.x`, `run.started_at`, `window.start`, `body.<path>`, `parent.<path>`, `feed.name`"),
     ] = msgspec.field(default="", name="from")
     value: Annotated[str | None, Meta(description="a constant, or a template over each, run, window, vars")] = None
     sql: Annotated[str, Meta(description="a ClickHouse expression over the other fields and the record's own names")] = ""

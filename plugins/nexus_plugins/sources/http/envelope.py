@@ -7,14 +7,16 @@ that type (an error answer of another shape) is decoded whole and looked at slow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from nexus_engine.contract.records import Records, parse_path
+from nexus_engine.contract.paths import Each, Entry, parse_path
+from nexus_engine.contract.records import Level, Records, way_of
+from nexus_plugins.sources.http.levels import Levels, WrongShape
 
 Path = tuple[str | int, ...]
 
@@ -34,10 +36,6 @@ class BadBody(Exception):
         self.incomplete = incomplete
 
 
-class WrongShape(Exception):
-    """The records are not where or what the spec says."""
-
-
 @dataclass
 class _Node:
     children: dict[str | int, _Node] = field(default_factory=dict)
@@ -51,14 +49,17 @@ class Found:
     count: int
     values: dict[Path, Any]
     texts: Sequence[Raw] = ()
-    last: Raw | None = None  # the last record of a list
+    last: Raw | None = None  # the last record
+    keys: Mapping[str, str] = field(default_factory=dict)  # of the objects that lead to it
 
     @property
     def first(self) -> bytes:
         return bytes(self.texts[0]) if self.texts else b""
 
     def of_last(self, path: Path) -> Any:
-        """The decoded value at ``path`` in the last record; UNSET when it is absent."""
+        """The decoded value at ``path`` in the last record, or the key on the way to it; UNSET when it is absent."""
+        if len(path) == 1 and path[0] in self.keys:
+            return self.keys[str(path[0])]
         return UNSET if self.last is None else _decoded(_walk(self.last, path))
 
     def repeats(self, before: Found) -> bool:
@@ -78,10 +79,13 @@ class Envelope:
 
     def __init__(self, records: Records, values: Iterable[str] = (), leaves: Sequence[str] = ()) -> None:
         self._records = records
-        self._path = parse_path(records.path)
+        way = way_of(records)
+        self._path = way.start
         self._values = tuple(dict.fromkeys(parse_path(text) for text in values if text))
-        self._leaves = tuple(path for path in map(_leaf_path, leaves) if path)
-        self._listed = not (records.zip or records.by or records.one)
+        self._leaves = tuple(path for path in (_leaf_path(leaf) for leaf in leaves if not way.is_parent(leaf)) if path)
+        self._listed = way.levels == (Level(Each()),) and not records.zip
+        self._levels = Levels(records, way) if way.levels and not self._listed else None
+        self._over = way.levels[0].over if way.levels else None
         root = _Node()
         _insert(root, self._path, list[Raw] | None if self._listed else Raw)
         for path in self._values:
@@ -140,7 +144,7 @@ class Envelope:
             raise WrongShape(f'{place} is null; when that means no records, say `empty: ["null"]`')
         if self._listed:
             return self._list(at, values, place)
-        return self._single(at, values, place)
+        return self._single(at, values, place) if self._levels is None else self._nested(at, values, place, self._levels)
 
     def _list(self, at: Any, values: dict[Path, Any], place: str) -> Found:
         if isinstance(at, Raw):
@@ -153,18 +157,28 @@ class Envelope:
             raise WrongShape(f"{place} is not a list of {due}: its first item is {_kind(at[0])}")
         return Found(len(at), values, at, at[-1] if at else None)
 
+    def _nested(self, at: Raw, values: dict[Path, Any], place: str, levels: Levels) -> Found:
+        due, kind = (b"{", "an object") if isinstance(self._over, Entry) else (b"[", "a list")
+        if bytes(at)[:1] != due:
+            raise WrongShape(f"{place} is {_kind(at)}, not {kind}")
+        records = levels.records(at)
+        if self._records.zip:
+            return Found(sum(self._zipped(item, place) for item in records), values, (at,))
+        if self._records.columns and records and all(bytes(item)[:1] != b"[" for item in (records[0], records[-1])):
+            raise WrongShape(f"{place} does not lead to lists: the first record is {_kind(records[0])}")
+        return Found(len(records), values, (at,) if records else (), records[-1] if records else None, levels.keys)
+
     def _single(self, at: Raw, values: dict[Path, Any], place: str) -> Found:
-        text = bytes(at)
         if self._records.one:
             return Found(1, values, (at,))
-        if text[:1] != b"{":
-            raise WrongShape(f"{place} is {_kind(at)}, not an object")
-        content = msgspec.json.decode(at, type=dict[str, Raw])
-        count = len(content) if self._records.by else self._zipped(at, content, place)
+        count = self._zipped(at, place)
         return Found(count, values, (at,) if count else ())
 
-    def _zipped(self, at: Raw, content: dict[str, Raw], place: str) -> int:
+    def _zipped(self, at: Raw, place: str) -> int:
         """The common length of the parallel arrays that the fields name."""
+        if bytes(at)[:1] != b"{":
+            raise WrongShape(f"{place} is {_kind(at)}, not an object")
+        content = msgspec.json.decode(at, type=dict[str, Raw])
         if self._leaves:
             arrays = {path: _walk(at, path) for path in self._leaves}
         else:

@@ -21,7 +21,8 @@ from nexus_engine.errors import Incomplete, NotYet, PageError, RetryLater, StopA
 from nexus_plugins.sources.http import content, rules, stream
 from nexus_plugins.sources.http.ahead import Ahead
 from nexus_plugins.sources.http.conditional import NOT_MODIFIED, Condition
-from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found, WrongShape
+from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found
+from nexus_plugins.sources.http.levels import WrongShape
 from nexus_plugins.sources.http.options import HttpOptions
 from nexus_plugins.sources.http.paginate import OtherCount, Pager, Step, WrongPage, guard
 

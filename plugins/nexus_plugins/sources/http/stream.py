@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.options import JSON
 from nexus_engine.contract.source import Payload, ReadRequest
-from nexus_plugins.sources.http.envelope import WrongShape
+from nexus_plugins.sources.http.levels import WrongShape
 
 
 def payloads(request: ReadRequest, response: HttpResponse, memo: JSON = None) -> Iterator[Payload]:
