@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nexus_engine.clickhouse.engine import EngineError
-from nexus_engine.compile.raw import compose, envelope, rebuild, records_of
+from nexus_engine.compile.raw import compose, envelope, rebuild, records_of, some_records
 
 FIELDS = {"a": {"type": "Nullable(String)", "from": "a"}, "b": {"type": "Nullable(String)", "from": "in.b"}}
 # path, words of `records`, fields besides a and b
@@ -139,6 +139,7 @@ def test_random_bodies(feed, name: str) -> None:
         assert cells == [wanted[p][n] for n in some] * 2
         assert [row["_i"] for row in again] == [*range(len(some)), *[0] * len(some)]
         assert records_of(kept, source.records, False, source.want.leaves) == [raw[n] for n in some]
+        assert some_records(texts[p], some, source.records, False, source.want.leaves) == [raw[n] for n in some]
 
 
 ZIPPED = {
@@ -162,6 +163,7 @@ def test_parallel_arrays_inside(feed, name: str) -> None:
     assert [row["_i"] for row in rows] == [0, 1, 2] * 2
     raw = records_of(text, source.records, False, source.want.leaves)
     for some in ([0, 1, 2], [1, 2], [2], [0]):
+        assert some_records(text, some, source.records, False, source.want.leaves) == [raw[n] for n in some]
         kept = rebuild(text, [raw[n] for n in some], source.records, False, source.want.leaves)
         assert [(str(row["t"]), row["v"], row["up"]) for row in bench.map(kept)] == [wanted[n] for n in some]
     if "optional" not in records:

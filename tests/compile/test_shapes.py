@@ -6,7 +6,7 @@ import pytest
 from compile_harness import RUN
 
 from nexus_engine.clickhouse.engine import EngineError
-from nexus_engine.compile.raw import plain_keys, rebuild, records_of
+from nexus_engine.compile.raw import plain_keys, rebuild, records_of, some_records
 
 SHAPES = {
     "list": ("data.rows", {"a": "Int32", "b": {"type": "Nullable(String)", "from": "o.b"}},
@@ -57,6 +57,8 @@ def test_records_are_the_query_s_records(feed, name: str) -> None:
     source = bench.plan.source
     raw = records_of(body, source.records, source.flat, source.want.leaves)
     assert len(raw) == len(wanted)
+    some = range(1, len(raw), 2)
+    assert some_records(body, some, source.records, source.flat, source.want.leaves) == [raw[n] for n in some]
     for n, record in enumerate(raw):
         (row,) = bench.map(rebuild(body, [record], source.records, source.flat, source.want.leaves))
         assert (row["a"], row["b"]) == wanted[n]

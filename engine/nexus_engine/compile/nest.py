@@ -54,6 +54,11 @@ class Nest:
                     shared = _shared(path, self.way.levels[number - 1].then)
                     self._parents.setdefault(starts[number] + shared, []).append(unpicked(path[shared:]))
 
+    @property
+    def plain(self) -> bool:
+        """The records are the elements of one list, as they stand there."""
+        return len(self._steps) == 1 and isinstance(self._steps[0], Each) and not self._zip
+
     def pieces(self, value: bytes, *, bare: bool = False, lost: bool = False) -> Iterator[bytes]:
         """Each record of the first level's container.
 

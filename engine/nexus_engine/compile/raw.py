@@ -15,6 +15,7 @@ from nexus_engine.compile.rawjson import at as _at
 from nexus_engine.compile.rawjson import encode as _encode
 from nexus_engine.compile.rawjson import listed as _list
 from nexus_engine.compile.rawjson import members as _object
+from nexus_engine.compile.rawjson import picked as _picked
 from nexus_engine.compile.rawjson import placed as _placed
 from nexus_engine.compile.rawjson import replaced as _replaced
 from nexus_engine.contract.paths import parse_field_path, parse_path
@@ -65,7 +66,20 @@ def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] 
     value = _at(body, nest.way.start)
     if not nest.way.levels and records.one:
         return [value]
-    return [] if value.strip() == b"null" else list(nest.pieces(value, bare=bare))
+    if value.strip() == b"null":
+        return []
+    return _list(value) if nest.plain else list(nest.pieces(value, bare=bare))
+
+
+def some_records(body: bytes, numbers: Sequence[int], records: Records, flat: bool, leaves: Sequence[str] = ()) -> list[bytes]:
+    """Those of :func:`records_of` that have these numbers: among thousands, a few are wanted. Raises as it does."""
+    if flat:
+        return _picked(body, numbers)
+    nest = Nest(records, leaves)
+    if nest.plain:
+        return _picked(_at(body, nest.way.start), numbers)
+    found = records_of(body, records, flat, leaves)
+    return [found[number] for number in numbers]
 
 
 def rebuild(body: bytes, kept: Sequence[bytes], records: Records, flat: bool, leaves: Sequence[str] = ()) -> bytes:

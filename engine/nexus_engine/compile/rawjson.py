@@ -19,8 +19,18 @@ def listed(value: bytes) -> list[bytes]:
     Raises:
         ValueError: it is none.
     """
+    return [bytes(item) for item in _items(value)]
+
+
+def picked(value: bytes, numbers: Sequence[int]) -> list[bytes]:
+    """Some items of a list, by their numbers. Raises as :func:`listed`."""
+    items = _items(value)
+    return [bytes(items[number]) for number in numbers]
+
+
+def _items(value: bytes) -> list[msgspec.Raw]:
     try:
-        return [bytes(item) for item in _lists.decode(value)]
+        return _lists.decode(value)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a list: {error}") from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.plan import Plan
-from nexus_engine.compile.raw import rebuild, records_of
+from nexus_engine.compile.raw import rebuild, some_records
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.stage import Stage, Staged
@@ -289,8 +289,7 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: s
         for p, numbers in refused.items():
             staged = stage.at(p)
             body = stage.body(staged)
-            records = records_of(body, source.records, source.flat, source.want.leaves)
-            texts[p] = [records[number] for number in numbers]
+            texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
             out.write(stage.line(staged, rebuild(body, texts[p], source.records, source.flat, source.want.leaves)))
     return [
         Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), tuple(row["reasons"]))
