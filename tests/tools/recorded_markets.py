@@ -308,10 +308,14 @@ def candles() -> dict[str, list[Answer]]:
 
 
 def ohlc() -> dict[str, list[Answer]]:
-    random = Random("ohlc")
-    rows = [[at, *(f"{random.uniform(90000, 92000):.1f}" for _ in range(5)), f"{random.uniform(100, 900):.8f}", random.randrange(9000)] for at in range(NOW_S - 14 * 3600 - 29 * DAY, NOW_S, DAY)]
-    params = [("pair", "XXBTZUSD"), ("interval", "1440"), ("since", "1381017600")]
-    return {"ohlc": [Answer("https://api.kraken.com/0/public/OHLC", params, compact({"error": [], "result": {"XXBTZUSD": rows, "last": rows[-2][0]}}))]}
+    """The pair's own name is the key; beside it stands `last`, which is no pair."""
+    random, answers = Random("ohlc"), []
+    for pair, least in (("XXBTZUSD", 90_000), ("XETHZUSD", 3_000)):
+        days = range(NOW_S - 14 * 3600 - 29 * DAY, NOW_S, DAY)
+        rows = [[at, *(f"{random.uniform(least, least * 1.02):.1f}" for _ in range(5)), f"{random.uniform(100, 900):.8f}", random.randrange(9000)] for at in days]
+        params = [("pair", pair), ("interval", "1440"), ("since", "1381017600")]
+        answers.append(Answer("https://api.kraken.com/0/public/OHLC", params, compact({"error": [], "result": {pair: rows, "last": rows[-2][0]}})))
+    return {"ohlc": answers}
 
 
 def bitcoin_address() -> dict[str, list[Answer]]:
