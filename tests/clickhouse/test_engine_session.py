@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -37,6 +38,35 @@ def test_errors_carry_clickhouse_codes(engine, sql, code):
     with pytest.raises(EngineError) as error:
         engine.query(sql)
     assert error.value.code == code and not error.value.message.startswith("Code:")
+
+
+@pytest.mark.parametrize("way", ["rows", "arrow", "query"])
+def test_what_a_failed_query_gave_before_it_failed_is_in_no_other_result(engine, way):
+    for _ in range(3):
+        with pytest.raises(EngineError) as error:
+            getattr(engine, way)("SELECT throwIf(number = 199999) AS t, number FROM numbers(200000) SETTINGS max_threads = 1")
+        assert error.value.code == 395
+        assert engine.rows("SELECT 42 AS a") == [{"a": 42}]
+        assert engine.arrow("SELECT 42 AS a").to_pydict() == {"a": [42]}
+
+
+def test_threads_get_their_own_results_while_others_fail(engine):
+    wrong: list[object] = []
+
+    def fails() -> None:
+        for _ in range(15):
+            with contextlib.suppress(EngineError):
+                engine.rows("SELECT throwIf(number = 99999) AS t, number FROM numbers(100000) SETTINGS max_threads = 1")
+
+    def works(n: int) -> None:
+        wrong.extend(found for _ in range(60) if (found := engine.rows(f"SELECT {n} AS a")) != [{"a": n}])
+
+    threads = [threading.Thread(target=fails), *(threading.Thread(target=works, args=(n,)) for n in range(3))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_a_query_has_a_deadline_and_a_memory_limit(engine):

@@ -6,6 +6,7 @@ opened once, used from any thread (queries run side by side, without the GIL), a
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import importlib
@@ -70,6 +71,7 @@ class Engine:
         self._session: Any = None
         self._closed = False
         self._opening = threading.Lock()
+        self._asking = threading.Lock()
         self._pid = os.getpid()
         # Here and not at the first query: while chdb is imported it changes the working directory of the whole process, and
         # a thread that opens a relative path meanwhile does not find it. Engines are made before threads are.
@@ -112,11 +114,12 @@ class Engine:
         session = self._session or self._open()
         text = f"{sql.rstrip().rstrip(';')}{_settings_clause(settings)}"
         escaped = {name: _escape(value) for name, value in (params or {}).items()}
-        try:
-            result = session.query(text, format, params=escaped)
-            return bytes(result.bytes() or b"")
-        except Exception as error:  # noqa: BLE001  chdb raises RuntimeError, ChdbError and others alike
-            raise engine_error(error) from None
+        with self._asking:  # a session answers one query after the other anyway
+            try:
+                return bytes(session.query(text, format, params=escaped).bytes() or b"")
+            except Exception as error:  # noqa: BLE001  chdb raises RuntimeError, ChdbError and others alike
+                _drop_leftover(session)
+                raise engine_error(error) from None
 
     def _open(self) -> Any:
         with self._opening:
@@ -134,6 +137,12 @@ class Engine:
             pinned = ", ".join(f"{name} = {_setting(value)}" for name, value in self._settings.items())
             self._session.query(f"SET {pinned}", "Null")
             return self._session
+
+
+def _drop_leftover(session: Any) -> None:
+    """What a query gave before it failed stays in chdb's buffer and would stand at the head of the next query's result."""
+    with contextlib.suppress(Exception):
+        session.query("SELECT 1", "Null")
 
 
 def engine_error(error: BaseException) -> EngineError:
