@@ -35,7 +35,7 @@ CLAUSES: dict[str, tuple[str, ...]] = {
         "Link header (RFC 8288)", "keyset: from the last record on", "walking by date", "the total is told", "the number of pages is told",
         "ends at an empty page", "ends at a short page", "ends without a token", "ends by a declared flag",
         "newest first: ends at what was read before", "smaller pages on a declared error", "pages side by side, in order", "guard against circles",
-        "a limit of pages", "what arrived is compared with the total told",
+        "a limit of pages", "what arrives is compared with the total",
     ),
     "Incremental": (
         "cursor from a field", "cursor from a header", "cursor from the request window", "a number as cursor", "a date as cursor",
@@ -43,8 +43,9 @@ CLAUSES: dict[str, tuple[str, ...]] = {
         "a position for each partition", "resume by page inside a window", "a full answer without paging is an error",
     ),
     "Fan-out": (
-        "a list", "products of lists", "a CSV or YAML file", "a column of a landed table", "parent -> child in one feed",
-        "fields of the parent on the child", "one partition's error holds back no other", "bounded concurrency",
+        "a list", "products of lists", "values from a file of the project (CSV, TSV, JSON lines, YAML)",
+        "values from a landed table's column, read when the run starts", "parent -> child, fields of the parent on the child",
+        "one partition's error holds back no other", "bounded concurrency",
     ),
     "Formats": (
         "JSON", "JSON lines", "CSV and TSV: dialect, comments, header elsewhere", "fixed width", "XML and Atom: namespaces, attributes",
@@ -53,7 +54,7 @@ CLAUSES: dict[str, tuple[str, ...]] = {
     ),
     "Shapes": (
         "parallel arrays with optional columns", "a list of lists", "an object by id or date", "meta and rows",
-        "nested arrays exploded with parent fields", "key/value lists pivoted", "one record per body", "a bare scalar", "XBRL facts",
+        "lists and objects inside each other, with the keys and parents of each record", "key/value lists pivoted", "one record per body", "a bare scalar", "XBRL facts",
     ),
     "Errors": (
         "told by status", "told by header", "told by path and value", "told by pattern", "retry after a time, a header, a field", "wait for the reset",
@@ -65,10 +66,10 @@ CLAUSES: dict[str, tuple[str, ...]] = {
         "rate and concurrency of an API, shared by its feeds", "kept over restarts", "learned from headers, in every dialect", "daily and monthly quotas",
         "credits, a request costs more than one", "credits told by the answer", "rate per API and credential", "plan shows requests, time and quota", "a used-up quota stops with what is left to do, and goes on",
     ),
-    "Conditional polling": ("ETag and Last-Modified", "content hash", "an unchanged body costs no decode and is reported"),
+    "Conditional polling": ("ETag, Last-Modified and content hash",),
     "Raw archive": ("bodies are kept", "reparse", "trace from a row to its request"),
     "Backfill": ("a range with a position of its own", "an interrupted one goes on", "progress", "replace a range"),
-    "Drift": ("new, missing and retyped fields are recorded and shown", "ignore, warn or fail", "unknown keys in one JSON column"),
+    "Drift": ("new, missing and retyped fields are recorded and shown", "ignore, warn or fail", "what no field reads kept as JSON, each value in its own text"),
     "Quarantine replay": ("records through the mended spec", "the books close"),
 }
 
@@ -89,26 +90,15 @@ FAULTS: tuple[str, ...] = (
 
 NOT_THERE: frozenset[str] = frozenset(
     {
-        "Paging: what arrived is compared with the total told",
         "Incremental: cursor from a header",
         "Incremental: cursor from the request window",
-        "Fan-out: a CSV or YAML file",
-        "Fan-out: a column of a landed table",
-        "Fan-out: parent -> child in one feed",
-        "Fan-out: fields of the parent on the child",
-        "Shapes: nested arrays exploded with parent fields",
-        "Shapes: key/value lists pivoted",
         "Shapes: a bare scalar",
         "Shapes: XBRL facts",
-        "Conditional polling: ETag and Last-Modified",
-        "Conditional polling: content hash",
-        "Conditional polling: an unchanged body costs no decode and is reported",
         "Raw archive: bodies are kept",
         "Raw archive: reparse",
         "Backfill: replace a range",
         "Drift: new, missing and retyped fields are recorded and shown",
         "Drift: ignore, warn or fail",
-        "Drift: unknown keys in one JSON column",
     }
 )
 

@@ -190,7 +190,7 @@ def test_columns_inside(feed) -> None:
             bench.map(broken)
 
 
-@pytest.mark.capability("Shapes: key/value lists pivoted", spec="from: variable[concept=Time].id")
+@pytest.mark.capability("Shapes: key/value lists pivoted", spec='fields: {time: {type: String, from: "variable[concept=Time].id"}}')
 def test_picked_from_a_list(feed) -> None:
     fields = {
         "time": {"type": "Nullable(String)", "from": "variable[concept=Time].id"},

@@ -109,7 +109,7 @@ def asked(server, prefix=""):
 ROWS = "SELECT item, kind, n FROM m.things ORDER BY item, n"
 
 
-@pytest.mark.capability("Fan-out: parent -> child, fields of the parent on the child", spec="each: {item: {request: {...}, records: items, column: id, with: {kind: kind}}}")
+@pytest.mark.capability("Fan-out: parent -> child, fields of the parent on the child", spec="each: {item: {request: {endpoint: https://api.example.com/items}, records: items, column: id, with: {kind: kind}}}")
 def test_a_listing_gives_the_partitions_and_its_fields_stand_on_the_rows(tmp_path, server, api):
     world = World(tmp_path, things=LISTING.format(url=server.url))
     report = world.run(sql=ROWS)

@@ -29,6 +29,12 @@ ROWS = [*proof.capability_rows(MARKS), *proof.fault_rows(MARKS)]
 TOP = {field.encode_name for field in msgspec.structs.fields(model.Spec)}
 NEXUS = {field.encode_name for field in msgspec.structs.fields(files.ProjectFile)} - {"concurrency", "retry", "timeout", "name", "sink"}
 FIELDS = "{date: Date, value: Nullable(Float64), block: UInt64, id: UInt64, at: DateTime, adjclose: Nullable(Float64)}"
+COMPANIES = """\
+name: sec_companies
+source: {endpoint: https://api.example.com/companies}
+fields: {cik: String, ticker: String}
+target: {table: market.sec_companies, key: [cik]}
+"""  # for lines that read what another feed lands
 SNIPPETS = sorted({mark.said for mark in MARKS if mark.kind == "capability"})
 CONFIG = [text for text in SNIPPETS if not text.startswith("nexus-engine ")]
 
@@ -81,8 +87,10 @@ def feed_around(text: str, name: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("sources.d", "apis.d"):
+    for name in ("sources.d", "apis.d", "lists"):
         (tmp_path / name).mkdir()
+    (tmp_path / "lists" / "ciks.csv").write_text("cik,symbol\n0000320193,AAPL\n")
+    (tmp_path / "sources.d" / "sec_companies.yaml").write_text(COMPANIES)
     for name in {name for text in CONFIG for name in re.findall(r"secrets\.(\w+)", text)}:
         monkeypatch.setenv(name, "a-secret-for-the-test")
     return tmp_path

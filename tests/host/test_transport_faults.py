@@ -336,6 +336,24 @@ def test_a_resolver_that_hangs_meets_the_deadline_and_holds_one_thread(monkeypat
     assert asked == ["slow.invalid"]
 
 
+@pytest.mark.slow
+@pytest.mark.fault("F13: a black hole", behaviour="an address that does not answer is given up after 15 s, however long `timeout` is")
+def test_a_host_that_answers_no_connection_is_given_up_long_before_the_timeout():
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for other in waiting:
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        try:
+            with pytest.raises(RetryLater, match="no connection to 127.*timed out"):
+                Client(timeout=Duration("10m"), retry=RetryOptions(attempts=1)).get(f"http://127.0.0.1:{full.getsockname()[1]}/a")
+        finally:
+            for other in waiting:
+                other.close()
+
+
 @pytest.mark.fault("F13: a black hole", behaviour="ends at `timeout` and tries again")
 def test_a_host_that_answers_no_connection_meets_the_deadline():
     with socket.socket() as full:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.errors import NexusError
-from nexus_engine.service.query_guard import check_query
+from nexus_engine.service.query_guard import check_query, query
 
 ALLOWED = [
     "select * from macro.indicators order by date desc limit 5",
@@ -77,3 +78,19 @@ def test_refused(sql, word):
 ])
 def test_the_end_is_cut(sql, text):
     assert check_query(sql).strip() == text
+
+
+def test_a_query_meets_its_limits(tmp_path):
+    engine = Engine(tmp_path / "clickhouse")
+    try:
+        for most in (1000, 1_000_000):
+            with pytest.raises(NexusError, match="Limit for result exceeded") as caught:
+                query(engine, f"select number from numbers({most + 1})", most)
+            assert "--max-rows" in caught.value.do
+        with pytest.raises(NexusError, match="emory") as caught:
+            query(engine, "select length(groupArray(number)) from numbers(400000000)", 10)
+        assert "2 GB" in caught.value.do
+        told = query(engine, "select name, value from system.settings where name in ('max_result_bytes', 'max_execution_time')", 10)
+        assert {row["name"]: row["value"] for row in told} == {"max_result_bytes": "512000000", "max_execution_time": "60"}
+    finally:
+        engine.close()

@@ -13,6 +13,7 @@ import pytest
 
 from nexus_engine.contract.sink import Batch, Column, Target
 from nexus_engine.errors import Locked, PositionConflict, StateDamaged
+from nexus_engine.state.history import KEEP_QUARANTINED, KEEP_RUNS
 from nexus_engine.state.records import MAX_RAW_BYTES, Intent, Quarantined, Request, WindowCounts
 from nexus_engine.state.store import Store
 from nexus_engine.state.tables import SCHEMA
@@ -154,6 +155,22 @@ def test_history_is_bounded(store, tmp_path):
         store.add_requests(f"r{n:03}", [Request(method="GET", url="u", status=200, body_bytes=0, elapsed_ms=0)])
         store.finish_run(f"r{n:03}", "ok", {})
     assert store.requests("r000") == [] and len(store.requests("r059")) == 1 and len(store.runs(limit=100)) == 60
+
+
+def test_history_and_quarantine_keep_the_newest(store):
+    refused = tuple(Quarantined(partition="p", record=n, raw="{}", reasons=("x",)) for n in range(KEEP_QUARANTINED + 2))
+    store.start_run("q", "g", "once", "2026-01-01T00:00:00Z")
+    store.stage(intent(store, feed="g", run_id="q", rows=0, quarantined=refused, target="m.g"))
+    store.finish_run("q", "ok", {})
+    kept = store.quarantine("g", limit=KEEP_QUARANTINED + 10)
+    assert len(kept) == KEEP_QUARANTINED
+    assert {0, 1}.isdisjoint(found.record for found in kept)
+    for n in range(KEEP_RUNS + 3):
+        store.start_run(f"r{n:04}", "f", "once", f"2026-01-01T00:00:{n:06}Z")
+        store.finish_run(f"r{n:04}", "ok", {})
+    runs = store.runs(feed="f", limit=KEEP_RUNS + 10)
+    assert len(runs) == KEEP_RUNS
+    assert {run.run_id for run in runs}.isdisjoint({"r0000", "r0001", "r0002"})
 
 
 def test_reset_rename_adopt_export(store):
