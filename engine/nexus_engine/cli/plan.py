@@ -162,7 +162,7 @@ def _show(context: Context, facts: dict[str, Any]) -> None:
     if cursor is not None:
         due = facts["windows"]
         lookback = f"{cursor.lookback_months}mo" if cursor.lookback_months else span(cursor.lookback_s)
-        out.line(f"  windows   by {cursor.field} ({cursor.kind}), from {cursor.initial or 'the beginning'}, lookback {lookback}")
+        out.line(f"  windows   by {cursor.name} ({cursor.kind}), from {cursor.initial or 'the beginning'}, lookback {lookback}")
         out.line(f"  due now   {due['count']}{' or more' if due['more'] else ''} window{'s' if due['count'] != 1 else ''}, from {due['first'] or 'the beginning'} to {due['last'] or 'the end'}")
     for line in expected_lines(facts["expected"], more=facts["windows"]["more"]):
         out.line(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -14,10 +14,10 @@ from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
 from nexus_engine.compile.checks import checks
-from nexus_engine.compile.cursors import misfits
+from nexus_engine.compile.cursors import cursor_plan, kind_of, misfits, value_sql
 from nexus_engine.compile.fanout import described, each_plans, from_data
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
-from nexus_engine.compile.plan import CursorKind, CursorPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
+from nexus_engine.compile.plan import CursorPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
@@ -293,19 +293,13 @@ class _Compiler:
         if spec is None:
             return None
         field = self.fields.get(spec.field)
-        if field is None:
+        if field is None and not spec.from_:
             self.problem("cursor.field", "unknown-field", f"there is no field `{spec.field}`; there are {', '.join(self.fields)}")
             return None
-        kind = _cursor_kind(field.kind)
-        for key, message in misfits(spec, kind):
+        kind = kind_of(field.kind) if field is not None else spec.type or "text"
+        for key, message in misfits(spec, kind, self.spec.source.options):
             self.problem(f"cursor.{key}", "cursor", message)
-        return CursorPlan(
-            field=spec.field, kind=kind, initial=spec.initial, end=spec.end, bounds=spec.bounds, delay_s=float(spec.delay or 0),
-            lookback_s=0 if spec.lookback is None or spec.lookback.months else float(spec.lookback),
-            lookback_months=spec.lookback.months if spec.lookback else 0,
-            step_s=0 if spec.step is None or spec.step.months else float(spec.step),
-            step_months=spec.step.months if spec.step else 0,
-        )  # fmt: skip
+        return cursor_plan(spec, kind)
 
     def _listing(self, spec: Spec, places: Mapping[str, str]) -> ListingPlan | None:
         """The listing that ``spec`` describes; None with problems, at the places that its own have in the feed."""
@@ -323,7 +317,7 @@ class _Compiler:
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
         query = Query(
             select=layers.select(), reasons=layers.reasons(), columns=columns, key=target.key,
-            cursor=_cursor_text(cursor, self.fields) if cursor else "", rules=tuple(self.batch_rules), checks=checks(layers),
+            cursor=value_sql(cursor, {name: field.kind for name, field in self.fields.items()}), rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
         leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else self.scope.structure.leaves(self.scope.paths)
         others: Others = "all" if self.captured else "some" if self.flat else "none"
@@ -396,19 +390,6 @@ def _format(spec: Spec) -> tuple[str, dict[str, Any]]:
     return name, dict(options or {})
 
 
-def _cursor_kind(kind: CHType) -> CursorKind:
-    name = kind.bare.name
-    kinds: dict[str, Literal["date", "datetime"]] = {"Date": "date", "Date32": "date", "DateTime": "datetime", "DateTime64": "datetime"}
-    return kinds.get(name) or ("number" if name.startswith(("Int", "UInt", "Float", "Decimal")) else "text")
-
-
-def _cursor_text(cursor: CursorPlan, fields: Mapping[str, Field]) -> str:
-    """SQL of the cursor's value; a time in UTC, so that positions do not depend on a column's zone."""
-    column = ident(cursor.field)
-    zone = fields[cursor.field].kind.bare.timezone
-    return f"toTimeZone({column}, 'UTC')" if zone and zone != "UTC" else column
-
-
 def _hash(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(value, enc_hook=encode_text, order="deterministic")).hexdigest()
 
@@ -419,6 +400,6 @@ def _position_hash(source: SourcePlan, cursor: CursorPlan | None) -> str:
     options = {name: value for name, value in source.options.items() if name not in _NOT_POSITION}
     return _hash([
         source.plugin, source.api, options, sorted(source.each), source.records, source.format, source.format_options,
-        [cursor.field, cursor.kind] if cursor else None, *([source.members] if source.compression == "zip" else []),
+        [cursor.name, cursor.kind] if cursor else None, *([source.members] if source.compression == "zip" else []),
         *described(source.each),
     ])  # fmt: skip

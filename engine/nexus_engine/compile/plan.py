@@ -11,6 +11,8 @@ from nexus_engine.contract.records import Records, Want
 from nexus_engine.contract.sink import Target
 
 CursorKind = Literal["date", "datetime", "number", "text"]
+WINDOW_END = "window.end"
+HEADER = "header."
 
 
 class ListingPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +60,12 @@ class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CursorPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a partition has come is the greatest value of ``field``. Lengths of time are seconds, or calendar months
+    """How far a partition has come is the greatest value of ``field``, or what ``source`` names: the end of the window that was
+    asked (`window.end`), or a header of its last answer (`header.<name>`). Lengths of time are seconds, or calendar months
     when the spec's unit is `mo` or `y` (then the ``_s`` twin is 0). For a number cursor the ``_s`` ones are plain numbers."""
 
-    field: str
+    field: str = ""
+    source: str = ""
     kind: CursorKind
     initial: str = ""
     lookback_s: float = 0
@@ -71,6 +75,16 @@ class CursorPlan(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 0
     end: str = ""
     bounds: str = "[)"  # which bounds of a window the source includes
+
+    @property
+    def name(self) -> str:
+        """What it is taken from, for messages."""
+        return self.field or self.source
+
+    @property
+    def header(self) -> str:
+        """The response header it is taken from; "" for none."""
+        return self.source.removeprefix(HEADER) if self.source.startswith(HEADER) else ""
 
 
 class SchedulePlan(msgspec.Struct, frozen=True, kw_only=True):

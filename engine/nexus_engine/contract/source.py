@@ -38,7 +38,8 @@ class Payload:
     ``total`` is the number of records the source says the window has. ``memo`` of a window's last payload is JSON that the next
     reading of the partition is given (``ReadRequest.memo``); it is kept in the transaction that makes the rows of the window
     safe. ``again``: the next reading sends the same records once more (its position is that of the payload before it), so they
-    land only where a key tells that they have. ``unchanged``: the source found that what it read last time has not changed, and sends no records.
+    land only where a key tells that they have. ``cursor`` of a window's last payload is the value of the header that the request
+    names (``ReadRequest.header``), as text; None leaves the position where it is. ``unchanged``: the source found that what it read last time has not changed, and sends no records.
     """
 
     body: bytes | list[dict[str, Any]]
@@ -50,6 +51,7 @@ class Payload:
     memo: JSON = None
     unchanged: bool = False
     again: bool = False
+    cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class ReadRequest:
     ``options`` is an instance of the source's ``options`` type, templates rendered for this partition and window.
     ``position`` is None at the start of a window, else the ``position`` of the last payload that is safe:
     a retry is ``read`` again with it. ``memo`` is the ``memo`` of the window that was read last: what it speaks of has
-    landed, and was read with the same spec. None when there is none.
+    landed, and was read with the same spec. None when there is none. ``header`` is the response header that says where the next
+    window begins (`cursor: {from: header.<name>}`); only a source whose class has ``headers = True`` is asked for one.
     """
 
     options: Any
@@ -71,6 +74,7 @@ class ReadRequest:
     run: RunInfo
     host: Host
     memo: JSON = None
+    header: str = ""
 
 
 class Source(Protocol):

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from nexus_engine.compile.cursors import asks
 from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Window
 from nexus_engine.deliver.fetch import Job, Ticket
@@ -26,7 +27,6 @@ from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Position, Unit, order, pieces, start_of, text_in, units
 from nexus_engine.errors import ConfigError
 from nexus_engine.spec.spelling import nearest
-from nexus_engine.spec.templates import names
 
 if TYPE_CHECKING:
     from nexus_engine.deliver.session import Session
@@ -108,7 +108,9 @@ def checked_range(plan: Plan, start: str, end: str, each: Sequence[str], now: da
     cursor = plan.cursor
     if cursor is None:
         raise _wrong(plan, "it has no `cursor:`, so there is no range to ask for", f"read it whole: nexus-engine run {plan.feed} --once")
-    if not _asks(plan.source.options, "start"):
+    if cursor.header and cursor.kind == "text":
+        raise _wrong(plan, f"`{cursor.source}` is a text, which has no range", "forget its position to read everything: nexus-engine state reset " + plan.feed)
+    if not asks(plan.source.options, "start"):
         raise _wrong(
             plan, "its request does not use `window.start`, so every request would ask for the same",
             "put {{ window.start }} (and {{ window.end }}) where the API takes the range",
@@ -129,21 +131,13 @@ def of_space(name: str) -> tuple[str, str] | None:
 
 def asks_for_the_end(plan: Plan) -> bool:
     """False: every request is answered up to the present, whatever --to says."""
-    return _asks(plan.source.options, "end")
+    return asks(plan.source.options, "end")
 
 
 def without_rules(plan: Plan, names: Sequence[str]) -> Any:
     """The query without batch rules of these names."""
     kept = tuple(rule for rule in plan.query.rules if rule.rule.split("(")[0] not in names)
     return msgspec.structs.replace(plan.query, rules=kept)
-
-
-def _asks(options: Any, name: str) -> bool:
-    if isinstance(options, Mapping):
-        return any(_asks(value, name) for value in options.values())
-    if isinstance(options, (list, tuple)):
-        return any(_asks(value, name) for value in options)
-    return isinstance(options, str) and ("window", name) in names(options)
 
 
 def _bound(plan: Plan, cursor: CursorPlan, text: str) -> str:
@@ -153,7 +147,7 @@ def _bound(plan: Plan, cursor: CursorPlan, text: str) -> str:
         order(cursor.kind, text)
     except (ValueError, InvalidOperation):
         shown = {"date": "a date like 2024-01-31", "datetime": "a time like 2024-01-31T09:30:00Z"}.get(cursor.kind, "a number")
-        raise _wrong(plan, f"{text!r} is not {shown}", f"the cursor `{cursor.field}` is of the kind {cursor.kind}") from None
+        raise _wrong(plan, f"{text!r} is not {shown}", f"the cursor `{cursor.name}` is of the kind {cursor.kind}") from None
     return text
 
 

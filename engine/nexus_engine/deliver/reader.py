@@ -22,8 +22,8 @@ from nexus_engine.contract.source import Partition, Payload, ReadRequest
 from nexus_engine.deliver.address import addressed
 from nexus_engine.deliver.fetch import Ticket
 from nexus_engine.deliver.report import RunReport
-from nexus_engine.deliver.windows import Unit, asked
-from nexus_engine.errors import ConfigError
+from nexus_engine.deliver.windows import Unit, asked, cursor_text
+from nexus_engine.errors import ConfigError, StopFeed
 from nexus_engine.events import Observers
 from nexus_engine.host.body import Limits
 from nexus_engine.host.feed_host import FeedHost
@@ -124,12 +124,13 @@ class Reader:
                 options=options, partition=ticket.partition, window=window, position=resume, records=plan.source.records,
                 want=plan.source.want, run=info, host=FeedHost(http, self.format(plan, where), halt),
                 memo=ticket.memo["is"] if ticket.memo and ticket.memo["read"] == meaning else None,
+                header=plan.cursor.header if plan.cursor else "",
             )
             for sent in kind().read(request):
                 payload = masked(sent, self.redactor)
                 if payload.last:
                     ticket.memo = None if payload.memo is None else {"read": meaning, "is": payload.memo}
-                    payload = replace(payload, memo=ticket.memo)
+                    payload = replace(payload, memo=ticket.memo, cursor=told_cursor(plan, payload))
                 yield payload
 
         return read
@@ -138,6 +139,23 @@ class Reader:
 def _meaning(plan: Plan) -> str:
     """What makes rows of an answer, hashed: with another spec the same answer is read again."""
     return hashlib.blake2b(msgspec.json.encode([plan.spec_hash, plan.query.select, plan.target]), digest_size=8).hexdigest()
+
+
+def told_cursor(plan: Plan, payload: Payload) -> str | None:
+    """What the source says of the position, as a cursor of the feed's type.
+
+    Raises:
+        StopFeed: it is none.
+    """
+    if plan.cursor is None or payload.cursor is None:
+        return None
+    try:
+        return cursor_text(plan.cursor.kind, payload.cursor)
+    except (ValueError, ArithmeticError):
+        raise StopFeed(
+            f"{payload.cursor[:100]!r}, which `cursor.from: {plan.cursor.source}` gives, is no {plan.cursor.kind}", where=payload.url,
+            did="the last page did not land; the position stays before it", do="mend `cursor.type`, or name another header",
+        ) from None
 
 
 def masked(payload: Payload, redactor: Redactor) -> Payload:

@@ -243,7 +243,7 @@ def _advances(line: Line, worked: Worked) -> Moves:
         before, at = moves.get(ticket.key, (ticket.stored, ticket.safe))
         seen = unit.seen if at.window is None else at.seen
         if rule is not None:
-            seen = greatest(rule.kind, seen, worked.stats[staged.p].cursor_max if staged.p in worked.stats else None)
+            seen = greatest(rule.kind, seen, worked.stats[staged.p].cursor_max if staged.p in worked.stats else None, staged.payload.cursor)
         moves[ticket.key] = (before, advance(rule, at, unit, staged.payload, seen))
     return moves
 

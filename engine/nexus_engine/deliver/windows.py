@@ -5,7 +5,7 @@ A position is JSON, per partition::
     {"cursor": "2026-10-01",                      low-water mark: everything before it was asked for and is safe
      "window": {"start": ..., "end": ...},        the window that is open, pinned; null between windows
      "resume": {...},                             the source's own "resume after this" inside the open window
-     "seen":   "2026-11-02",                      greatest cursor value read in the open window
+     "seen":   "2026-11-02",                      greatest cursor value read in the open window, or what its end will make of it
      "memo":   {...}}                             what the source wants to be told at the next reading
 
 The cursor moves only when a window ends: sources may list newest first.
@@ -14,14 +14,15 @@ The cursor moves only when a window ends: sources may list newest first.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
-from nexus_engine.compile.plan import CursorPlan
+from nexus_engine.compile.plan import WINDOW_END, CursorPlan
 from nexus_engine.contract.source import Window
 
 
@@ -90,6 +91,25 @@ def text_in(kind: str, value: datetime) -> str:
         return value.date().isoformat()
     value = value.astimezone(UTC)
     return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def cursor_text(kind: str, text: str) -> str:
+    """A value that came beside the records, as a cursor of that kind is written. Times may be ISO 8601 or HTTP dates.
+
+    Raises:
+        ValueError, ArithmeticError: it is none.
+    """
+    text = text.strip()
+    if not text:
+        raise ValueError("nothing")
+    if kind == "number":
+        number = Decimal(text)
+        if not number.is_finite():
+            raise ValueError(text)
+        return _digits(number)
+    if kind in ("date", "datetime"):
+        return text_in(kind, parsedate_to_datetime(text) if "," in text else moment(text))
+    return text
 
 
 def add_months(value: datetime, months: int) -> datetime:
@@ -183,6 +203,18 @@ def units(rule: CursorPlan | None, position: Position, now: datetime) -> Iterato
         now: aware; the run's start.
     """
     now -= timedelta(seconds=rule.delay_s if rule else 0)
+    for unit in _due(rule, position, now):
+        yield unit if rule is None or rule.source != WINDOW_END or unit.seen is not None else replace(unit, seen=_reach(rule, unit, now))
+
+
+def _reach(rule: CursorPlan, unit: Unit, now: datetime) -> str | None:
+    """How far a window that is read to its end has come: to its end, or to the present where that is earlier."""
+    if rule.kind not in ("date", "datetime"):
+        return unit.window.end
+    return min((text for text in (unit.window.end, text_in(rule.kind, now)) if text), key=lambda text: order(rule.kind, text))
+
+
+def _due(rule: CursorPlan | None, position: Position, now: datetime) -> Iterator[Unit]:
     today = text_in(rule.kind, now) if rule and rule.kind in ("date", "datetime") else None
     if position.window is not None:
         window = Window(position.window.get("start"), position.window.get("end"))
@@ -238,6 +270,8 @@ def close(rule: CursorPlan | None, position: Position, unit: Unit) -> Position:
     """The position after a window's last payload; ``position.seen`` is the greatest value read in it."""
     if rule is None:
         return Position()
+    if unit.final and rule.header and rule.kind == "text":  # not to be compared: the newest is where to go on
+        return Position(cursor=position.seen if position.seen is not None else position.cursor)
     if unit.final or unit.window.end is None:
         return Position(cursor=greatest(rule.kind, position.cursor, position.seen))
     return Position(cursor=greatest(rule.kind, position.cursor, unit.window.end))

@@ -269,6 +269,9 @@ class _Feed:
 
     def _check_source(self, source: MappingNode, plugin: Registered, templates: TemplateCheck) -> None:
         report, registry, entries = self.report, self.registry, source.entries
+        cursor = self.blocks.cursor
+        if cursor is not None and cursor.from_.startswith("header.") and not getattr(plugin.cls, "headers", False):
+            report.add(("cursor", "from"), "plugin-option", "this kind of source has no response headers")
         check_templates(report, ("source",), source, SourceSpec, plugin, templates, FEED_ROOTS)
         if "auth" in entries and isinstance(entries["auth"].value, MappingNode):
             check_auth(report, ("source", "auth"), entries["auth"].value, registry)

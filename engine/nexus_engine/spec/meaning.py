@@ -33,6 +33,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _TABLE_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127}){2}")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\.[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CRON = re.compile(r"[0-9A-Za-z*/,\-?#]{1,60}( +[0-9A-Za-z*/,\-?#]{1,60}){4}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 _SQL_DEPTH: Final = 50
 _SQL_CHARS: Final = 20_000
 _LINEAGE: Final = ("_nexus_batch", "_nexus_row")
@@ -93,8 +94,8 @@ def check_meaning(report: Report, blocks: Blocks, templates: TemplateCheck, sink
     for name, field in (blocks.fields or {}).items():
         _check_field(report, ("fields", name), name, field, templates, blocks.records)
     columns = _columns(report, blocks)
-    if blocks.cursor is not None and columns is not None:
-        _known_field(report, ("cursor", "field"), blocks.cursor.field, columns)
+    if blocks.cursor is not None:
+        _check_cursor(report, blocks.cursor, columns)
     for i, rule in (blocks.rules or {}).items():
         # after a transform the columns are its own: the engine's description of the query judges those names
         _check_rule(report, ("validate", i), rule, None if blocks.transform != () else columns)
@@ -261,6 +262,25 @@ def _known_field(report: Report, path: Path, name: str, columns: Collection[str]
     if name not in columns and report.clean(*path):
         near = nearest(name, columns)
         report.add(path, "unknown-name", "no such field under `fields`", f"did you mean `{near}`?" if near else "")
+
+
+def _check_cursor(report: Report, cursor: CursorSpec, columns: Collection[str] | None) -> None:
+    """A field, or something beside the records together with its type."""
+    path = ("cursor",)
+    _one_of(report, path, {"field": cursor.field, "from": cursor.from_}, required=report.clean(*path))
+    if cursor.field and columns is not None:
+        _known_field(report, (*path, "field"), cursor.field, columns)
+    if cursor.field and cursor.type and not cursor.from_:
+        report.add((*path, "type"), "exclusive", "a field has its type under `fields`; `type` goes with `from`", at_key=True)
+    if not cursor.from_ or cursor.field:
+        return
+    root, _, name = cursor.from_.partition(".")
+    if cursor.from_ != "window.end" and not (root == "header" and _HEADER.fullmatch(name)):
+        near = nearest(root, ("header", "window"))
+        hint = "did you mean `window.end`?" if near == "window" else f"did you mean `header.{name}`?" if near and name else ""
+        report.add((*path, "from"), "unknown-name", "expected `window.end` or `header.<name of a response header>`", hint)
+    if not cursor.type:
+        report.add((*path, "type"), "missing-key", "`from` needs `type`: date, datetime, number or text")
 
 
 def _named_fields(report: Report, path: Path, names: tuple[str, ...], columns: Collection[str]) -> None:

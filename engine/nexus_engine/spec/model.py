@@ -81,10 +81,18 @@ class SourceSpec(Block, frozen=True, kw_only=True):
 
 
 class CursorSpec(Block, frozen=True, kw_only=True):
-    """`cursor:`: which field tells how far a partition has come."""
+    """`cursor:`: which field tells how far a partition has come, or what does where no field can."""
 
-    field: Annotated[str, Meta(description="the field whose greatest value is the position")]
-    initial: Annotated[str, Meta(description="where the first run starts, in the field's own type")] = ""
+    field: Annotated[str, Meta(description="the field whose greatest value is the position")] = ""
+    from_: Annotated[
+        str,
+        Meta(
+            description="instead of `field`: `window.end` (the end of the window that was asked) or `header.<name>` (a response header of its "
+            "last page); needs `type`"
+        ),
+    ] = msgspec.field(default="", name="from")
+    type: Annotated[Literal["", "date", "datetime", "number", "text"], Meta(description="with `from`: what its values are")] = ""
+    initial: Annotated[str, Meta(description="where the first run starts, in the type of the field, or `type`")] = ""
     lookback: Annotated[Span | None, Meta(description="how far before the position each run asks again; for a number, a number")] = None
     step: Annotated[
         Span | None, Meta(description="length of one window; calendar units align to the calendar; for a number, a number, and `end`")

@@ -52,6 +52,7 @@ class HttpSource:
 
     options: ClassVar[type[HttpOptions]] = HttpOptions
     replayable: ClassVar[bool] = True
+    headers: ClassVar[bool] = True
 
     def read(self, request: ReadRequest) -> Iterator[Payload]:
         return _Reading(request).payloads()
@@ -88,7 +89,8 @@ class _Reading:
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT, do=_MEND) from None
         if step is None:
-            yield Payload(b"", {}, last=True)
+            assert self._page is not None  # it was asked again
+            yield self._ending(Step(self._request.position["page"]), self._page)
             return
         try:
             while True:
@@ -122,11 +124,11 @@ class _Reading:
         response = self._host.http.stream(asked, accept=self._accept, check=judge)
         page = judged[0]
         if response.file is None or not page.found.count:
-            yield Payload(b"", {}, last=True, url=response.url, memo=self._memo(page), unchanged=page.unchanged)
+            yield self._ending(step, page)
             return
         try:
             with response.file:
-                yield from stream.payloads(self._request, response, self._memo(page))
+                yield from stream.payloads(self._request, response, self._ending(step, page))
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
@@ -194,8 +196,18 @@ class _Reading:
         self._condition = Condition(self._host.http, request, self._request.memo, fresh=not self._request.position)
         return self._condition.request
 
-    def _memo(self, page: Page) -> JSON:
-        return None if self._condition is None else self._condition.memo(page.response, ruled=page.ruled)
+    def _ending(self, step: Step, page: Page) -> Payload:
+        """The last payload of the window, without records."""
+        memo = None if self._condition is None else self._condition.memo(page.response, ruled=page.ruled)
+        return Payload(b"", {}, last=True, page=step.page, url=page.response.url, memo=memo, unchanged=page.unchanged, cursor=self._told(step, page))
+
+    def _told(self, step: Step, page: Page) -> str | None:
+        """The header that the cursor is taken from. An answer without records may lack it: the position stays then."""
+        name = self._request.header
+        value = page.response.headers.get(name.lower()) if name else None
+        if name and value is None and page.found.count:
+            raise self._wrong(f"the response header {name}, which the cursor is taken from, is absent", step, page.response)
+        return value
 
     def _unchanged(self, step: Step, response: HttpResponse) -> bool:
         try:
@@ -332,7 +344,7 @@ class _Reading:
         """The records of the page that an incomplete window ended with; they come again from the same position."""
         if page.found.count:
             for payload in self._payload(step, None, page):
-                yield replace(payload, position=self._position, last=False, again=True, memo=None)
+                yield replace(payload, position=self._position, last=False, again=True, memo=None, cursor=None)
 
     def _payload(self, step: Step, following: Step | None, page: Page) -> Iterator[Payload]:
         """One payload per piece; the position moves with the last one."""
@@ -352,9 +364,10 @@ class _Reading:
         pieces = page.pieces or (b"",)
         if len(pieces) > 1:  # one payload: a position inside a page does not exist
             pieces = (b"[" + b",".join(piece.strip()[1:-1] for piece in pieces if piece.strip() != b"[]") + b"]",)
-        yield Payload(
-            pieces[0], position, last=following is None, page=step.page, url=url, total=total, memo=self._memo(page), unchanged=page.unchanged
-        )
+        if following is None:
+            yield replace(self._ending(step, page), body=pieces[0], total=total)
+        else:
+            yield Payload(pieces[0], position, page=step.page, url=url, total=total)
 
     def _wrong(self, what: str, step: Step, response: HttpResponse) -> PageError:
         start = response.body[:1000].decode("utf-8", "replace")

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nexus_engine.contract.host import HttpResponse
-from nexus_engine.contract.options import JSON
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_plugins.sources.http.levels import WrongShape
 
 
-def payloads(request: ReadRequest, response: HttpResponse, memo: JSON = None) -> Iterator[Payload]:
-    """The payloads behind the request's position; the last one with ``memo``.
+def payloads(request: ReadRequest, response: HttpResponse, ending: Payload) -> Iterator[Payload]:
+    """The payloads behind the request's position; ``ending`` is the last one, without its records.
 
     Raises:
         WrongShape: the body, or a part of it, is not of the feed's format.
@@ -28,7 +28,7 @@ def payloads(request: ReadRequest, response: HttpResponse, memo: JSON = None) ->
         request.host.log("the body has changed since the last run; the window starts again")
         safe = 0
     response.file.seek(0)
-    yield from _behind(request, response, safe, memo)
+    yield from _behind(request, response, safe, ending)
 
 
 def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str) -> bool:
@@ -41,7 +41,7 @@ def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str
     return False
 
 
-def _behind(request: ReadRequest, response: HttpResponse, safe: int, memo: JSON) -> Iterator[Payload]:
+def _behind(request: ReadRequest, response: HttpResponse, safe: int, ending: Payload) -> Iterator[Payload]:
     """Each payload is held back until it is known whether it is the last."""
     held: Payload | None = None
     came = hashlib.sha256()
@@ -55,9 +55,9 @@ def _behind(request: ReadRequest, response: HttpResponse, safe: int, memo: JSON)
                 return
         held = Payload(text, {"piece": number, "digest": came.hexdigest()}, page=number, url=response.url)
     if held is None:
-        yield Payload(b"", {}, last=True, url=response.url, memo=memo)
+        yield ending
     else:
-        yield Payload(held.body, {}, last=True, page=held.page, url=held.url, memo=memo)
+        yield replace(ending, body=held.body, page=held.page)
 
 
 def _pieces(request: ReadRequest, response: HttpResponse) -> Iterator[tuple[int, bytes]]:
