@@ -95,7 +95,6 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "paginate"), {"keyset": {"from": "id", "param": "after"}})),
     _changed((("source", "paginate"), {"keyset": {"from": "id", "path": "after"}})),
     _changed((("source", "paginate"), None), (("source", "page_size"), "1000")),
-    _changed((("source", "paginate"), None), (("source", "conditional"), "true")),
     _changed((("cursor",), {"from": "window.end", "type": "date", "initial": "2020-01-01"})),
     _changed((("source", "method"), "POST"), (("source", "form"), {"q": "a"}), (("source", "cookies"), {"c": "v"})),
     _changed((("source", "errors"), [
