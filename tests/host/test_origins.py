@@ -18,12 +18,13 @@ from nexus_plugins.auth import static
 from raw_server import Raw, RawServer, answer
 
 SECRET = "S3CRET/key+with=odd chars"
-AUTH = {"header": static.HeaderAuth, "query": static.QueryAuth, "bearer": static.BearerAuth, "basic": static.BasicAuth}
+AUTH = {"header": static.HeaderAuth, "query": static.QueryAuth, "bearer": static.BearerAuth, "basic": static.BasicAuth, "cookie": static.CookieAuth}
 WORDS = {
     "header": {"header": {"X-Api-Key": SECRET}},
     "query": {"query": {"api_key": SECRET}},
     "bearer": {"bearer": SECRET},
     "basic": {"basic": {"username": "user", "password": SECRET}},
+    "cookie": {"cookie": {"sid": SECRET}},
 }
 
 
@@ -83,7 +84,7 @@ def test_credentials_stay_on_the_own_origin_through_redirects(words):
         assert SECRET not in response.url
         for request in own.requests:
             if "query" not in words:
-                assert "x-api-key" in request.headers or "authorization" in request.headers
+                assert {"x-api-key", "authorization", "cookie"} & request.headers.keys()
 
 
 @pytest.mark.fault("F11: a redirect to another origin", behaviour="is refused unless `hosts` names it")
