@@ -38,7 +38,7 @@ CLAUSES: dict[str, tuple[str, ...]] = {
         "a limit of pages", "what arrives is compared with the total",
     ),
     "Incremental": (
-        "cursor from a field", "cursor from a header", "cursor from the request window", "a number as cursor", "a date as cursor",
+        "cursor from a field", "the position is a response header of the last page", "the position is the end of the window that was asked", "a number as cursor", "a date as cursor",
         "a time as cursor: epoch, ISO 8601, a format", "windows in steps", "lookback", "delay", "end", "inclusive and exclusive bounds",
         "a position for each partition", "resume by page inside a window", "a full answer without paging is an error",
     ),
@@ -90,8 +90,6 @@ FAULTS: tuple[str, ...] = (
 
 NOT_THERE: frozenset[str] = frozenset(
     {
-        "Incremental: cursor from a header",
-        "Incremental: cursor from the request window",
         "Shapes: a bare scalar",
         "Shapes: XBRL facts",
         "Raw archive: bodies are kept",

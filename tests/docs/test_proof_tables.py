@@ -68,7 +68,7 @@ def feed_around(text: str, name: str) -> str:
     windows = "window." in text or "cursor" in keys or "seen" in text
     lines = {
         "endpoint": "endpoint: https://api.example.com/rows",
-        "params": 'params: {from: "{{ window.start }}", to: "{{ window.end }}"}' if windows else "params: {x: y}",
+        "params": 'params: {from: "{{ window.start | default(1) }}", to: "{{ window.end }}"}' if windows else "params: {x: y}",
         "each": "each: {symbol: [A, B]}",
         "records": "" if "format" in keys else "records: data",
     }
