@@ -22,7 +22,7 @@ class Event:
 class RunStarted(Event):
     run_id: str
     partitions: int
-    trigger: str  # once | schedule | catch-up | socket | test | backfill | replay | reparse
+    trigger: str  # once | schedule | catch-up | socket | test | backfill | replace | replay | reparse
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,3 +75,38 @@ def test_a_wrong_range_is_told_and_nothing_is_asked(days, api):
     assert done.returncode == 2
     assert "is not one of its values" in as_json(done)["error"]["what"]
     assert api.asked == []
+
+
+def test_replacing_asks_says_how_many_rows_and_can_be_told_not_to(days, api):
+    words = ("days", "--from", "2020-01-01", "--to", "2020-01-11")
+    assert command(days, "run", *words).returncode == 0
+    assert command(days, "run", *words).stderr.count("this backfill is done") == 1
+    assert as_json(command(days, "plan", *words, "--replace", "--json"))["replaces"] == 2
+    assert "2 rows that t.days has of the range now" in command(days, "plan", *words, "--replace").stdout
+    api.body = json.dumps({"rows": [{"day": "2020-01-07", "v": 2}]}).encode()
+    asked = len(api.asked)
+
+    done = command(days, "run", *words, "--replace", input="n\n")
+    assert (done.returncode, len(api.asked)) == (1, asked), done.stderr
+    assert "2 rows of t.days are in the range" in done.stderr
+    assert command(days, "run", *words, "--replace", "--json").returncode == 2
+    assert len(api.asked) == asked
+
+    done = command(days, "run", *words, "--replace", input="y\n")
+    assert (done.returncode, len(api.asked)) == (0, asked + 2), done.stderr
+    assert "2 rows removed" in done.stderr
+    [report] = as_json(command(days, "run", *words, "--replace", "--yes", "--json"))["runs"]
+    assert (report["trigger"], report["removed"], report["landed"]) == ("replace", 2, 2)
+    assert as_json(command(days, "query", "SELECT toString(day) AS day, count() AS n FROM t.days GROUP BY 1", "--json")) == [{"day": "2020-01-07", "n": 2}]
+
+
+def test_status_shows_a_replacing_that_is_not_done(days, api):
+    api.body = b'{"rows": [{"day": "2020-01-05", "v": 1}]}'
+    words = ("days", "--from", "2020-01-01", "--to", "2020-01-21")
+    assert command(days, "run", *words).returncode == 0
+    done = command(days, "run", *words, "--replace", "--yes", env={"NEXUS_CRASH_AT": "replace.before"})
+    assert done.returncode == -9
+    assert "replace: days 2020-01-01..2020-01-21 is read; old rows are not removed yet" in command(days, "status").stderr
+    done = command(days, "run", *words, "--replace", "--yes")
+    assert "2 rows removed" in done.stderr, done.stderr
+    assert "replace: days" not in command(days, "status").stderr

@@ -20,6 +20,7 @@ from nexus_engine.project.project import Project
 MOVERS = {
     "live": lambda session, plan: None,
     "replay": lambda session, plan: Replay().job,
+    "replace": lambda session, plan: checked_range(plan, "2024-01-03", "2024-01-09", [], session.reader.now(), replacing=True).job,
     "backfill": lambda session, plan: checked_range(plan, "2024-01-01", "2024-01-09", [], session.reader.now()).job,
 }
 

@@ -14,7 +14,8 @@ from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing."))]
+REPLACING = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing."))]
+POINTS = [p for p in REPLACING if not p.startswith("replace.")]
 FEED = """
 name: days
 source:
@@ -50,7 +51,7 @@ def truths(mover, *homes):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def sweep(tmp_path, mover, prepare):
+def sweep(tmp_path, mover, prepare, points=POINTS):
     """``prepare(path)`` makes a home. Every home that was killed, by its name."""
 
     def one(point):
@@ -66,7 +67,7 @@ def sweep(tmp_path, mover, prepare):
         raise AssertionError(f"{point} never ends")
 
     with ThreadPoolExecutor(2) as pool:
-        return [path for found in pool.map(one, POINTS) for path in found]
+        return [path for found in pool.map(one, points) for path in found]
 
 
 def expected(days):
@@ -111,5 +112,35 @@ def test_quarantine_replay(tmp_path, capsys):
         assert [reason for _, reason in truth["refused"]] == ['v: cast: "x" is no UInt32'] * 2, truth
         assert set(truth["positions"]) == {"symbol=AAA", "symbol=BBB"}
     assert {path.name.rpartition("-")[0] for path in killed} == set(POINTS)
+    with capsys.disabled():
+        print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")
+
+
+@pytest.mark.fault("kill -9 while a range is replaced", behaviour="the same command goes on; the range is exactly the source's, the rest untouched")
+@pytest.mark.parametrize("key", ["", ", key: [symbol, day]"], ids=["no key", "key"])
+def test_replace(tmp_path, capsys, key):
+    """Over rows that an earlier backfill brought; some are gone at the source since, some differ, some are new."""
+    old, new = {1: 1, 3: 3, 4: 4, 5: 5, 8: 8}, {1: 101, 3: 3, 4: 104, 6: 6, 7: 7, 9: 109}
+    before = home(tmp_path / "before", old)
+    feed = before / "sources.d" / "days.yaml"
+    feed.write_text(feed.read_text().replace("{table: m.days}", f"{{table: m.days{key}}}"))
+    truths("backfill", before)
+    (before / "days.json").write_text(home(tmp_path / "new", new).joinpath("days.json").read_text())  # all of them read it there
+    left = {day: v for day, v in old.items() if not 3 <= day < 9} | {day: v for day, v in new.items() if 3 <= day < 9}
+
+    def changed(path):
+        return shutil.copytree(before, path, symlinks=True)
+
+    killed = sweep(tmp_path, "replace", changed, REPLACING)
+    found = truths("replace", *killed)
+    for truth in found:
+        assert not truth["staged"] and not truth["left"], truth
+        done = {"backfill 2024-01-01..2024-01-09", "backfill 2024-01-03..2024-01-09"}
+        assert truth["positions"] == {f"{space}|symbol={s}": {"cursor": "2024-01-09"} for s in ("AAA", "BBB") for space in done}
+    done = subprocess.run([sys.executable, str(HERE / "days_oracle.py"), *map(str, killed)], capture_output=True, text=True, check=True)
+    for line in map(json.loads, done.stdout.splitlines()):
+        assert line == {"rows": expected(left), "repeated": 0, "replacing": 0, "batch": 0}, line
+    assert any(truth["read"] < 8 for truth in found), "what was cut off goes on, and does not start again"
+    assert {path.name.rpartition("-")[0] for path in killed} == set(REPLACING)
     with capsys.disabled():
         print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")

@@ -25,8 +25,9 @@ MOST_WINDOWS = 100_000  # counted per partition
 @click.option("--from", "start", metavar="A", help="Show the windows and requests of a backfill from A on.")
 @click.option("--to", "end", metavar="B", help="The first value after the backfill's range.")
 @click.option("--each", metavar="NAME=VALUE", multiple=True, help="Only these partitions of the backfill.")
+@click.option("--replace", is_flag=True, help="Show the backfill as one that replaces what the table has of the range.")
 @verb
-def command(context: Context, feed: str, sql: bool, start: str | None, end: str | None, each: tuple[str, ...]) -> None:
+def command(context: Context, feed: str, sql: bool, start: str | None, end: str | None, each: tuple[str, ...], replace: bool) -> None:
     """Show what a feed would ask, promise and create."""
     from pathlib import Path
 
@@ -35,7 +36,7 @@ def command(context: Context, feed: str, sql: bool, start: str | None, end: str 
     from nexus_engine.cli.run import backfill_words
 
     [plan] = context.plans([feed])
-    if words := backfill_words([feed], start, end, each):
+    if words := backfill_words([feed], start, end, each, replace=replace):
         from nexus_engine.cli.plan_range import show_range
 
         show_range(context, plan, words)

@@ -56,7 +56,7 @@ def least_s(text: str, requests: int) -> float | None:
 def _past(context: Context, plan: Plan, *, backfill: bool) -> dict[str, int] | None:
     """What the newest finished runs took together. Windows of a backfill are like the live ones only where a step cuts both."""
     stepped = plan.cursor is not None and bool(plan.cursor.step_s or plan.cursor.step_months)
-    kinds = ("backfill", *(_LIVE if stepped else ())) if backfill else _LIVE
+    kinds = ("backfill", "replace", *(_LIVE if stepped else ())) if backfill else _LIVE
     found = [
         run.report for run in context.store().runs(plan.feed, 100)
         if run.trigger in kinds and run.status in ("ok", "empty") and run.report.get("windows")

@@ -24,6 +24,8 @@ def show_range(context: Context, plan: Plan, words: dict[str, Any]) -> None:
     out = context.out
     out.line(f"{facts['feed']}: {facts['backfill']}")
     out.line(f"  windows   {facts['windows']} in {len(facts['partitions'])} partitions, {facts['done']} of them done: {facts['left']} left")
+    if facts["replaces"] is not None:
+        out.line(f"  replaces  {facts['replaces']:,} rows that {plan.target.name} has of the range now")
     for line in expected_lines(facts):
         out.line(line)
     for item in facts["partitions"][:SHOWN]:
@@ -41,13 +43,14 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
     Raises:
         ConfigError: the feed cannot be asked for this range.
     """
+    from nexus_engine.cli.owning import ask
     from nexus_engine.deliver.backfill import asks_for_the_end, checked_range
     from nexus_engine.deliver.fetch import Ticket
     from nexus_engine.deliver.windows import Position
     from nexus_engine.state.positions import spaced
 
     now = datetime.now(UTC)
-    wanted = checked_range(plan, words["from"], words["to"], words["each"], now)
+    wanted = checked_range(plan, words["from"], words["to"], words["each"], now, replacing=words["replace"])
     assert plan.cursor is not None, "checked_range has seen to it"
     stored = context.store().positions(plan.feed)
     found: list[dict[str, Any]] = []
@@ -62,6 +65,7 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
     left = sum(item["left"] for item in found)
     return {
         "feed": plan.feed, "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "partitions": found,
+        "replaces": ask(context, "old-rows", {"feed": plan.feed, "backfill": words})["rows"] if wanted.replace else None,
         **expected(context, plan, left, backfill=True),
         "warnings": [
             *(() if asks_for_the_end(plan) else ("the request does not use `window.end`: each window is answered up to the present, whatever --to says",)),

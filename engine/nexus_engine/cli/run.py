@@ -29,39 +29,62 @@ COLUMNS = ("feed", "status", "read", "landed", "new", "revised", "unchanged", "s
 @click.option("--from", "start", metavar="A", help="Backfill: read what is from A on and before B, once. The live position stays.")
 @click.option("--to", "end", metavar="B", help="Backfill: the first value after the range.")
 @click.option("--each", metavar="NAME=VALUE", multiple=True, help="Backfill only these partitions; may be given more than once.")
+@click.option("--replace", is_flag=True, help="Backfill: read all of the range again; what the table has of it and the source has not is removed.")
+@click.option("--yes", is_flag=True, help="Do not ask before rows are removed (with --replace).")
 @verb
 def command(
     context: Context, feeds: tuple[str, ...], once: bool, record: Path | None, replay: Path | None, start: str | None, end: str | None,
-    each: tuple[str, ...],
+    each: tuple[str, ...], replace: bool, yes: bool,
 ) -> None:
     """Run feeds once (--once), or all of them on their schedules.
 
     Without FEEDS: every enabled feed. Without --once it goes on until SIGTERM or Ctrl-C, which let runs under way end (10 s at
     most); a second one ends it at once. Both are safe: what is half done is finished by the next start.
     """
-    backfill = backfill_words(feeds, start, end, each)
+    backfill = backfill_words(feeds, start, end, each, replace=replace)
     once = once or bool(backfill)
     if (record or replay) and not once:
         raise click.UsageError("--record and --replay go with --once")
+    if replace and not yes:
+        _confirm(context, feeds[0], backfill)
     if once:
         _once(context, feeds, record, replay, backfill)
     else:
         _serve(context, feeds)
 
 
-def backfill_words(feeds: Sequence[str], start: str | None, end: str | None, each: Sequence[str]) -> dict[str, Any]:
+def _confirm(context: Context, feed: str, backfill: dict[str, Any]) -> None:
+    """Say how many rows the table has of the range, and ask.
+
+    Raises:
+        click.UsageError: there is nobody to ask.
+        click.Abort: the answer is no.
+    """
+    from nexus_engine.cli.owning import ask
+
+    if context.out.as_json:
+        raise click.UsageError("--replace with --json needs --yes: there is nobody to ask")
+    _check(context, [feed])
+    found = ask(context, "old-rows", {"feed": feed, "backfill": backfill})
+    words = f"{found['rows']:,} rows of {found['table']} are in the range. Read it again, and remove what the source does not have any more?"
+    click.confirm(words, abort=True, err=True)
+
+
+def backfill_words(
+    feeds: Sequence[str], start: str | None, end: str | None, each: Sequence[str], *, replace: bool = False
+) -> dict[str, Any]:
     """What the words say of a range; empty when there is none.
 
     Raises:
         click.UsageError: they do not go together.
     """
-    if not (start or end or each):
+    if not (start or end or each or replace):
         return {}
     if not (start and end):
         raise click.UsageError("a backfill needs both --from and --to")
     if len(feeds) != 1:
         raise click.UsageError("a backfill is of one feed: name it")
-    return {"from": start, "to": end, "each": list(each)}
+    return {"from": start, "to": end, "each": list(each), "replace": replace}
 
 
 def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay: Path | None, backfill: dict[str, Any]) -> None:
@@ -84,12 +107,14 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
                 _tell_broken(context, owner, feeds)
                 verbs = owner.verbs()
                 reports = waited(lambda: verbs["run"](args, silent), owner.stop, _told(context))
-    if backfill and not context.out.as_json and reports and not reports[0]["windows"] and reports[0]["status"] == "empty":
-        context.out.note("this backfill is done: nothing was asked (to do it again: nexus-engine state reset FEED --partition, see state show)")
+    if backfill and backfill["replace"] and not context.out.as_json and reports and reports[0]["status"] != "failed":
+        context.out.note(f"{reports[0]['removed']} rows removed")
+    elif backfill and not context.out.as_json and reports and not reports[0]["windows"] and reports[0]["status"] == "empty":
+        context.out.note("this backfill is done: nothing was asked (to do it again: --replace)")
     show(context, reports)
 
 
-def _check(context: Context, feeds: tuple[str, ...]) -> None:
+def _check(context: Context, feeds: Sequence[str]) -> None:
     """A feed that is asked for by name and cannot run is told before anything is opened.
 
     Raises:

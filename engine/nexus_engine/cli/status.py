@@ -61,7 +61,9 @@ def command(context: Context) -> None:
         for row in rows:
             for item in row["backfills"] or ():
                 done = f", {item['done']} of {item['begun']} partitions done" if item["begun"] > 1 else ""
-                context.out.note(f"backfill: {row['feed']} {item['range']} stands at {item['at']}{done}; the same command goes on")
+                word = "replace" if item["replace"] else "backfill"
+                where = f"stands at {item['at']}{done}" if item["at"] is not None else "is read; old rows are not removed yet"
+                context.out.note(f"{word}: {row['feed']} {item['range']} {where}; the same command goes on")
         for name, count in gone.items():
             context.out.note(f"staged: {count} rows of {name}, which has no file here: the next start delivers them")
         for file in broken:
@@ -123,26 +125,27 @@ def feed_status(store: Store, plan: Plan, now: datetime, *, alive: bool) -> dict
 
 
 def backfills(plan: Plan, positions: dict[str, Any]) -> list[dict[str, Any]]:
-    """Backfills that have begun and are not done: their range, where the last of their partitions stands, how many are done."""
+    """Backfills, and ranges that are replaced, that have begun and are not done: their range, where the last of their partitions stands, how many are done."""
     from nexus_engine.deliver.backfill import Range, of_space
+    from nexus_engine.deliver.replace import of_replace
     from nexus_engine.deliver.windows import Position
     from nexus_engine.state.positions import unspaced
 
     found: dict[str, dict[str, Any]] = {}
     for name, data in positions.items():
         space, _ = unspaced(name)
-        ends = of_space(space)
+        ends = of_space(space) or of_replace(space)
         if ends is None or plan.cursor is None or not isinstance(data, dict):
             continue
         position = Position(**data)
-        item = found.setdefault(space, {"range": space.removeprefix("backfill "), "at": None, "begun": 0, "done": 0})
+        item = found.setdefault(space, {"range": space.partition(" ")[2], "at": None, "begun": 0, "done": 0, "replace": bool(of_replace(space))})
         item["begun"] += 1
         if Range(*ends).done(plan.cursor, position):
             item["done"] += 1
         else:
             at = position.cursor or ends[0]
             item["at"] = at if item["at"] is None else min(item["at"], at)
-    return [item for item in found.values() if item["done"] < item["begun"]]
+    return [item for item in found.values() if item["done"] < item["begun"] or item["replace"]]
 
 
 def _lag_s(plan: Plan, cursor: str | None, now: datetime) -> float | None:

@@ -324,7 +324,8 @@ class _Compiler:
         packed = spec.source.compression
         compression, members = (packed, "*") if isinstance(packed, str) else ("zip", packed.zip)
         source = SourcePlan(
-            plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=self.each, format=self.format,
+            plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=self.each,
+            each_columns=_each_columns(spec, target), format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
             want=Want(self.records.path, leaves, others), beside=tuple(map(written, self.scope.structure.body_paths)),
             from_data=from_data(self.each),
@@ -388,6 +389,13 @@ def _format(spec: Spec) -> tuple[str, dict[str, Any]]:
         return written, {}
     name, options = next(iter(written.items()), ("json", {}))
     return name, dict(options or {})
+
+
+def _each_columns(spec: Spec, target: Target) -> dict[str, str]:
+    """The columns that hold values of `each` as they are."""
+    columns = {column.name for column in target.columns} if not spec.transform else set()
+    plain = {name: field for name, field in spec.fields.items() if not (field.missing or field.default or field.epoch or field.format)}
+    return {field.from_.removeprefix("each."): name for name, field in plain.items() if field.from_.startswith("each.") and name in columns}
 
 
 def _hash(value: Any) -> str:

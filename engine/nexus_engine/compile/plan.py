@@ -49,6 +49,7 @@ class SourcePlan(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     each: dict[str, tuple[str, ...] | EachPlan] = {}
     from_data: tuple[str, ...] = ()  # names under `each.` whose values nobody wrote: a table's, a listing's
+    each_columns: dict[str, str] = {}  # name of `each` -> the column that has its value as it is
     format: str = "json"
     format_options: dict[str, Any] = {}
     flat: bool = False

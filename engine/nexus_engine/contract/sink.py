@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -134,3 +134,13 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """A sink that can remove rows; one without this method cannot replace a range."""
+
+    def remove(self, target: Target, where: str) -> None:
+        """Remove the rows for which ``where`` holds: a ClickHouse expression over the target's columns, `_nexus_batch` and
+        `_nexus_row`. Returns once no reader sees them any more; may be repeated after any failure. Called under the table's lock."""
+        ...

@@ -22,6 +22,7 @@ import msgspec
 from nexus_engine.compile.cursors import asks
 from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Window
+from nexus_engine.deliver import replace
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Position, Unit, order, pieces, start_of, text_in, units
@@ -37,21 +38,33 @@ _AGE_RULES = ("freshness",)
 
 @dataclass(frozen=True)
 class Range:
-    """``start`` is in it, ``end`` is not; texts in the cursor's type. ``each`` restricts the partitions: values by name."""
+    """``start`` is in it, ``end`` is not; texts in the cursor's type. ``each`` restricts the partitions: values by name.
+    ``replace``: what is in the table goes (``deliver.replace``)."""
 
     start: str
     end: str
     each: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    replace: bool = False
 
     @property
     def space(self) -> str:
-        """Where its positions are."""
+        """Where its positions are. What is replaced is one thing, so the partitions are in the name."""
+        if not self.replace:
+            return self.done_space
+        chosen = ",".join(f"{name}={_quoted(value)}" for name, values in sorted(self.each.items()) for value in sorted(values))
+        return f"replace {_quoted(self.start)}..{_quoted(self.end)}{' of ' if chosen else ''}{chosen}"
+
+    @property
+    def done_space(self) -> str:
+        """Where the positions of a backfill of the range are."""
         return f"backfill {_quoted(self.start)}..{_quoted(self.end)}"
 
     def job(self, session: Session, plan: Plan, report: RunReport, halt: threading.Event) -> Job:
         """The mover (``deliver.session.Mover``)."""
         from nexus_engine.deliver.session import threads
 
+        if self.replace:
+            return replace.job(self, session, plan, report, halt)
         assert plan.cursor is not None, "checked_range has seen to it"
         cursor = plan.cursor
         found = session.fan_out(plan, report, halt, self.each)
@@ -96,11 +109,12 @@ class Range:
         return next(self.due(cursor, position), None) is None
 
 
-def checked_range(plan: Plan, start: str, end: str, each: Sequence[str], now: datetime) -> Range:
+def checked_range(plan: Plan, start: str, end: str, each: Sequence[str], now: datetime, *, replacing: bool = False) -> Range:
     """The range, as its position is named.
 
     Args:
         each: `name=value` texts; several of one name mean any of them.
+        replacing: what is in the table is to go.
 
     Raises:
         ConfigError: the feed cannot be asked for a range, or these are not a range of it.
@@ -120,7 +134,10 @@ def checked_range(plan: Plan, start: str, end: str, each: Sequence[str], now: da
         raise _wrong(plan, f"--from {start} is not before --to {end}", "--from is in the range, --to is the first value after it")
     if cursor.kind in ("date", "datetime") and order(cursor.kind, last) > order(cursor.kind, text_in(cursor.kind, now)):
         raise _wrong(plan, f"--to {end} is in the future", "the live run reads what is still growing; end the range today at the latest")
-    return Range(first, last, _each(plan, each))
+    chosen = _each(plan, each)
+    if replacing:
+        replace.check(plan, chosen)
+    return Range(first, last, chosen, replacing)
 
 
 def of_space(name: str) -> tuple[str, str] | None:

@@ -75,6 +75,7 @@ class Bench:
     sink: Sink
     folder: Path
     run: Mapping[str, str]
+    goes: str = ""  # SQL of rows in the table that will be removed: the compare does not see them
     files: list[Path] = field(default_factory=list)
 
     def file(self, name: str) -> Path:
@@ -126,7 +127,10 @@ def select(worked: Worked, bench: Bench) -> None:
     worked.counts = {p: {"new": stats.ok} for p, stats in worked.stats.items()}
     if bench.plan.target.key:
         verdicts = bench.file(f"{worked.stage.path.stem}.verdicts.arrow")
-        engine.query(query.compare_sql(mapped, verdicts, bench.sink.current(bench.plan.target)))
+        current = bench.sink.current(bench.plan.target)
+        if current is not None and bench.goes:
+            current = f"(SELECT *, _nexus_batch, _nexus_row FROM {current} WHERE NOT {bench.goes})"
+        engine.query(query.compare_sql(mapped, verdicts, current))
         found = {int(row.pop("_p")): {name: int(n) for name, n in row.items()} for row in engine.rows(query.compare_counts_sql(verdicts))}
         worked.counts = {p: _superseded(stats.ok, found.get(p, {})) for p, stats in worked.stats.items()}
     worked.rows = sum(count["new"] + count.get("revised", 0) for count in worked.counts.values())

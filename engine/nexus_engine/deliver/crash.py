@@ -16,6 +16,9 @@ uncertain.* missing.*   the same: each of these steps may be repeated
 done.before             the next start finds every row present, and writes nothing
 done.after drop.*       the batch is done; the orphan file is removed at the next start
 recovery.* orphans.*    recovery begins again from its start
+replace.begun           the same command begins anew: nothing of the range was read
+replace.before/removed  everything new is in the table; the same command removes what is old, which may be repeated
+replace.after           the range is replaced; the same command would do it once more
 ======================  ==================================================================================================
 """
 
@@ -51,6 +54,10 @@ POINTS = (
     "orphans.before",
     "orphans.removed",
     "orphans.after",
+    "replace.begun",  # the batch is known that new rows come after
+    "replace.before",  # all of the range is read and safe
+    "replace.removed",
+    "replace.after",
 )
 
 visits: Counter[str] = Counter()  # while the variable is set: how often this process came to each point

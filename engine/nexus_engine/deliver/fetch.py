@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from nexus_engine.compile.plan import CursorPlan, Plan
+from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Partition, Payload
 from nexus_engine.deliver.batch import Worked
 from nexus_engine.deliver.windows import Position, Unit, close, opened
@@ -120,6 +121,8 @@ class Job:
         windows: how many there are to read, when that is known.
         settle: adds to an intent what only this job knows.
         whole: False when the engine stopped before all partitions were known.
+        goes: SQL of rows in the table that this job will remove: the compare does not see them.
+        finish: called under the table's lock once everything of every partition is read and safe; how many rows it removed.
     """
 
     plan: Plan
@@ -132,6 +135,8 @@ class Job:
     windows: int | None = None
     settle: Callable[[Intent, Worked], Intent] = lambda intent, _: intent
     whole: bool = True
+    goes: str = ""
+    finish: Callable[[Sink], int] | None = None
 
 
 class Fetchers:

@@ -94,6 +94,7 @@ class RunReport(Books, kw_only=True):
     batches: int = 0
     windows: int = 0  # that were read to their end
     unchanged_answers: int = 0  # that were those of the last run and were not decoded
+    removed: int = 0  # rows of an earlier reading that a replaced range had no more
     books: list[WindowBooks] = []
     warnings: list[str] = []
     errors: list[ErrorReport] = []

@@ -95,6 +95,24 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
         fetchers.join()
         ahead.close()
     report.status = _verdict(report, tickets, stopped=stopped, whole=line.job.whole)
+    if line.job.finish is not None:
+        _finish(line, line.job.finish, report)
+
+
+def _finish(line: Line, finish: Callable[[Sink], int], report: RunReport) -> None:
+    """What a job does at its end, when nothing is left of it."""
+    if report.status not in ("ok", "empty") or not line.job.whole or not all(ticket.finished for ticket in line.job.tickets):
+        report.warnings.append("the range is not whole yet: old rows and new ones are in the table; the same command goes on")
+        return
+    try:
+        with line.table:
+            _settle_table(line)
+            report.removed = finish(line.sink)
+    except StopEngine:
+        raise
+    except NexusError as error:
+        _fail(line, report, error)
+        report.status = "failed"
 
 
 def moment_of(report: RunReport) -> datetime:
@@ -162,7 +180,7 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
 
 def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
-    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values)
+    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes)
 
 
 def _deliver(line: Line, ahead: Ahead, report: RunReport) -> None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import nexus_engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.deliver.backfill import checked_range
+from nexus_engine.deliver.backfill import Range, checked_range
+from nexus_engine.deliver.replace import rows_in_range
 from nexus_engine.deliver.replay import Replay
 from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
 from nexus_engine.errors import ConfigError, NexusError, PositionConflict, StopEngine, TableDiffers
@@ -148,6 +149,7 @@ class Owner:
             "query": self._query,
             "run": self._run,
             "replay": self._replay,
+            "old-rows": self._old_rows,
             "ddl": self._ddl,
             "reload": self._reload,
             **state_verbs.verbs(store, self.plan, self._locked),
@@ -170,7 +172,8 @@ class Owner:
         plans = [self.plan(name) for name in feeds]  # all names are right before anything runs
         words, mover, trigger = args.get("backfill"), None, args.get("trigger", "socket")
         if words:
-            mover, trigger = checked_range(plans[0], words["from"], words["to"], words["each"], self.session.reader.now()).job, "backfill"
+            wanted = self._range(plans[0], words)
+            mover, trigger = wanted.job, "replace" if wanted.replace else "backfill"
         reports = []
         with told(self.session.observers, tell, feeds):
             for plan in plans:
@@ -178,6 +181,15 @@ class Owner:
                 if report is not None:
                     reports.append(report.to_json())
         return reports
+
+    def _range(self, plan: Plan, words: dict[str, Any]) -> Range:
+        now = self.session.reader.now()
+        return checked_range(plan, words["from"], words["to"], words["each"], now, replacing=bool(words.get("replace")))
+
+    def _old_rows(self, args: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        """How many rows of the table a replacing would read again, and remove."""
+        plan = self.plan(args["feed"])
+        return {"table": plan.target.name, "rows": rows_in_range(self.session, plan, self._range(plan, args["backfill"]))}
 
     def _replay(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
         """Quarantined records of one feed through its present spec."""

@@ -14,6 +14,7 @@ from nexus_engine.state import tables
 
 _t = tables.position
 _f = tables.feed
+_r = tables.replacing
 
 
 def spaced(space: str, partition: str) -> str:
@@ -75,6 +76,7 @@ def reset(connection: sa.Connection, feed: str, partition: str | None) -> int:
     if partition is not None:
         return int(connection.execute(statement.where(_t.c.partition == partition)).rowcount)
     connection.execute(_f.update().where(_f.c.feed == feed).values(position_hash=""))
+    connection.execute(_r.delete().where(_r.c.feed == feed))
     return int(connection.execute(statement).rowcount)
 
 
@@ -110,4 +112,5 @@ def rename(connection: sa.Connection, old: str, new: str) -> int:
         )
     connection.execute(_f.delete().where(_f.c.feed == new))
     connection.execute(_f.update().where(_f.c.feed == old).values(feed=new))
+    connection.execute(_r.update().where(_r.c.feed == old).values(feed=new))
     return int(connection.execute(_t.update().where(_t.c.feed == old).values(feed=new)).rowcount)

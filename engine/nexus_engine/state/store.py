@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from nexus_engine.contract.sink import Batch
-from nexus_engine.state import batches, history, ids, parents, positions, replay, tables
+from nexus_engine.state import batches, history, ids, parents, positions, replacing, replay, tables
 from nexus_engine.state.database import Database
 from nexus_engine.state.records import Intent, Origin, Quarantined, Request, Run, Waiting, WindowCounts
 
@@ -70,9 +70,7 @@ class Store:
             batches.add_quarantined(connection, intent.quarantined, **names, now=now)
             replay.release(connection, intent.feed, intent.released, intent.refused_again)
             history.add_books(connection, intent.run_id, intent.books)
-            with self._ids:
-                _set_meta(connection, "last_seq", str(self._seq))
-                _set_meta(connection, "last_high", str(self._high))
+            self._keep_ids(connection)
 
     def done(self, batch_id: str, rejects: Sequence[Quarantined] = ()) -> bool:
         """The batch has landed, but for the rows its sink refused for good. False when it was done before."""
@@ -130,6 +128,9 @@ class Store:
     def reset(self, feed: str, partition: str | None = None) -> int:
         """Forget positions: of one partition, or of the feed. How many there were."""
         with self._db.write() as connection:
+            space, _ = positions.unspaced(partition or "")
+            if space.startswith(replacing.SPACE):
+                return replacing.forget(connection, feed, space)
             return positions.reset(connection, feed, partition)
 
     def rename(self, old: str, new: str) -> int:
@@ -158,6 +159,34 @@ class Store:
                 stored = positions.of_feed(connection, name)
                 out[name] = {"position_hash": position_hash, "target": target, "positions": stored}
             return out
+
+    # ---- ranges that are being replaced
+
+    def begin_replace(self, feed: str, space: str) -> str:
+        """The batch id that rows of this range come after: of the time when its first reading began. Anew when nothing of it is
+        safe yet."""
+        fresh, _ = self.new_batch_id()
+        with self._db.write() as connection:
+            found = replacing.begun(connection, feed, space)
+            if found is None:
+                replacing.begin(connection, feed, space, fresh)
+                self._keep_ids(connection)  # a greater id is given next, also by the process after this one
+            return found or fresh
+
+    def end_replace(self, feed: str, space: str, done: str) -> None:
+        """The range is replaced; its positions go on in the space ``done``."""
+        with self._db.write() as connection:
+            replacing.end(connection, feed, space, done, self._now())
+
+    def writers(self, table: str) -> set[str]:
+        """Every feed that is known to have written into `database.table`."""
+        with self._db.read() as connection:
+            return replacing.writers(connection, table)
+
+    def batch_feeds(self, table: str) -> dict[str, str]:
+        """The batches of a table that the history knows, with their feeds."""
+        with self._db.read() as connection:
+            return replacing.batch_feeds(connection, table)
 
     # ---- history
 
@@ -257,6 +286,11 @@ class Store:
         with self._db.write() as connection:
             statement = insert(tables.stamp).values(key=key, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=[tables.stamp.c.key], set_=values))
+
+    def _keep_ids(self, connection: sa.Connection) -> None:
+        with self._ids:
+            _set_meta(connection, "last_seq", str(self._seq))
+            _set_meta(connection, "last_high", str(self._high))
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock_ns() / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent
+SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent and no replacing
 
 metadata = MetaData()
 
@@ -134,4 +134,13 @@ stamp = Table(
     metadata,
     Column("key", String, primary_key=True),
     Column("stamps", Text, nullable=False),
+)
+
+# Ranges that are being replaced: rows of batches before `began` go at the end.
+replacing = Table(
+    "replacing",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("space", String, primary_key=True),
+    Column("began", String, nullable=False),
 )

@@ -61,6 +61,9 @@ class ClickHouseSink:
             )
         return found
 
+    def remove(self, target: Target, where: str) -> None:
+        self._driver.run(f"ALTER TABLE {ddl.table_name(target)} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+
     def settle(self, batch: Batch) -> None:
         self._driver.settle(batch)
 
