@@ -116,7 +116,7 @@ def test_quarantine_replay(tmp_path, capsys):
         print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")
 
 
-@pytest.mark.fault("kill -9 while a range is replaced", behaviour="the same command goes on; the range is exactly the source's, the rest untouched")
+@pytest.mark.fault("Backfill: kill -9 while a range is replaced", behaviour="the same command goes on; the range is exactly the source's, the rest untouched")
 @pytest.mark.parametrize("key", ["", ", key: [symbol, day]"], ids=["no key", "key"])
 def test_replace(tmp_path, capsys, key):
     """Over rows that an earlier backfill brought; some are gone at the source since, some differ, some are new."""

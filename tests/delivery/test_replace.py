@@ -1,5 +1,6 @@
 """`--replace`: afterwards the range holds exactly the source's rows, and everything else is as it was."""
 
+import json
 import sqlite3
 import sys
 from pathlib import Path
@@ -125,6 +126,37 @@ def test_what_fails_removes_nothing_and_the_same_command_goes_on(world):
     assert (report.status, report.removed, len(world.asked)) == ("ok", 12, 2), "only what was left is asked for"
     assert world.rows == [(s, d, v) for s, d, v in expected({d: d for d in range(1, 9)}, NEW)]
     assert world.all == len(world.rows)
+
+
+def test_a_partition_that_is_gone_since_it_was_read_is_replaced_all_the_same(world):
+    """`each` from a file, which loses a value between the two halves."""
+    names = world.root / "names.csv"
+    world.feed(BARE.replace("[AAA, BBB]", "{{file: names.csv, column: name}}"))
+    names.write_text("name\nAAA\nBBB\n")
+    world.run("2024-01-01", "2024-01-09")
+    world.days(NEW)
+    some = {"AAA": NEW, "BBB": {**NEW, 8: "down"}}
+    world.file.write_text(json.dumps({symbol: {f"2024-01-{day:02}": v for day, v in days.items()} for symbol, days in some.items()}))
+    assert world.replace(*RANGE).status == "failed"
+    names.write_text("name\nBBB\n")
+    world.days(NEW)
+    report = world.replace(*RANGE)
+    assert (report.status, report.read, report.removed) == ("ok", 1, 12)
+    assert world.rows == expected({d: d for d in range(1, 9)}, NEW)
+
+
+def test_a_partition_that_is_gone_half_read_keeps_its_old_rows(world):
+    names = world.root / "names.csv"
+    world.feed(BARE.replace("[AAA, BBB]", "{{file: names.csv, column: name}}"))
+    names.write_text("name\nAAA\nBBB\n")
+    world.run("2024-01-01", "2024-01-09")
+    world.days({**NEW, 8: "down"})
+    assert world.replace(*RANGE).status == "failed"
+    names.write_text("name\nBBB\n")
+    world.days(NEW)
+    report = world.replace(*RANGE)
+    assert report.removed == 0
+    assert any("symbol=AAA is half read and is none of `each` any more" in text for text in report.warnings)
 
 
 def test_what_lands_meanwhile_stays(world):

@@ -317,7 +317,8 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
     with sqlite3.connect(path) as db:  # as version 1 made it
         for column in ("window_end", "envelope", "altered"):
             db.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
-        db.execute("DROP TABLE stamp")
+        for table in ("stamp", "replacing"):
+            db.execute(f"DROP TABLE {table}")
         db.execute("INSERT INTO quarantine VALUES (1, 'f', 'r', 'b', 'p', NULL, 1, 0, 'u', '[\"v: null: no value\"]', '{}', 0, 'now')")
         db.execute("UPDATE meta SET value = '1' WHERE name = 'schema'")
     with pytest.raises(StateDamaged, match="version 1"):
@@ -326,6 +327,7 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
     [kept] = store.quarantine("f")
     assert (kept.raw, kept.window_end, kept.envelope, kept.altered) == ("{}", None, "", False)
     assert store.load("any") == []
+    assert store.begin_replace("f", "replace 1..2")
     store.close()
     Store.open(path, read_only=True).close()
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nexus_engine.deliver.session import Session
 
 _SPACE = re.compile(r"backfill (.*)\.\.(.*)", re.DOTALL)
-_AGE_RULES = ("freshness",)
+AGE_RULES = ("freshness",)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Range:
         found = session.fan_out(plan, report, halt, self.each)
         tickets = self.chosen(session.tickets(plan, found.partitions, self.space))
         if found.whole and not found.failures:
-            self._refuse_nobody(plan, tickets)
+            self.refuse_nobody(plan, tickets)
         _refuse_twice(plan, self, session.store.positions(plan.feed), tickets, session.reader.now())
-        lenient = msgspec.structs.replace(plan, query=without_rules(plan, _AGE_RULES))
+        lenient = msgspec.structs.replace(plan, query=without_rules(plan, AGE_RULES))
         return Job(
             plan=lenient, tickets=tickets, due=lambda ticket: self.due(cursor, ticket.safe), read=session.reader.units(plan, report, halt),
             threads=threads(plan), position_hash=plan.position_hash, windows=sum(self.left(cursor, ticket) for ticket in tickets),
@@ -86,7 +86,7 @@ class Range:
             if all(ticket.partition.values.get(name) in values for name, values in self.each.items())
         ]  # fmt: skip
 
-    def _refuse_nobody(self, plan: Plan, tickets: Sequence[Ticket]) -> None:
+    def refuse_nobody(self, plan: Plan, tickets: Sequence[Ticket]) -> None:
         """Values that nothing has (any more) would end as a backfill of nothing."""
         for name, values in self.each.items():
             for value in sorted(values - {ticket.partition.values[name] for ticket in tickets}):

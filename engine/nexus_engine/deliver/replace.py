@@ -75,7 +75,7 @@ def job(wanted: Range, session: Session, plan: Plan, report: RunReport, halt: th
     Raises:
         ConfigError: rows of others could go, or the range could not be told from what else is read.
     """
-    from nexus_engine.deliver.backfill import _AGE_RULES, without_rules
+    from nexus_engine.deliver.backfill import AGE_RULES, without_rules
     from nexus_engine.deliver.session import threads
 
     assert plan.cursor is not None, "checked_range has seen to it"
@@ -85,6 +85,8 @@ def job(wanted: Range, session: Session, plan: Plan, report: RunReport, halt: th
         raise _refused(plan, f"the sink {plan.target.sink} cannot remove rows", "remove them there by hand, then read the range again")
     found = session.fan_out(plan, report, halt, wanted.each)
     tickets = wanted.chosen(session.tickets(plan, found.partitions, space))
+    if found.whole and not found.failures:
+        wanted.refuse_nobody(plan, tickets)
     _refuse_others(plan, wanted, session.store.positions(plan.feed), tickets, session.reader.now())
     with session.table(plan.target.name):
         sink.prepare(plan.target, apply=plan.ddl == "auto")
@@ -98,7 +100,7 @@ def job(wanted: Range, session: Session, plan: Plan, report: RunReport, halt: th
     def finish(sink: Sink) -> int:
         return _finish(session, plan, sink, wanted, old)
 
-    query = without_rules(plan, _AGE_RULES)
+    query = without_rules(plan, AGE_RULES)
     query = msgspec.structs.replace(query, select=_only_inside(query.select, inside(plan, wanted)))
     return Job(
         plan=msgspec.structs.replace(plan, query=query), tickets=tickets, due=lambda ticket: wanted.due(cursor, ticket.safe),
