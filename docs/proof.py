@@ -94,7 +94,6 @@ NOT_THERE: frozenset[str] = frozenset(
         "Shapes: XBRL facts",
         "Raw archive: bodies are kept",
         "Raw archive: reparse",
-        "Backfill: replace a range",
         "Drift: new, missing and retyped fields are recorded and shown",
         "Drift: ignore, warn or fail",
     }

@@ -68,7 +68,7 @@ OLD = {day: day for day in range(1, 12)}
 NEW = {1: 101, 3: 3, 4: 104, 6: 6, 8: 108, 9: 109, 10: 110}  # 5 and 7 are gone, 4 and 8 differ, so does what is outside
 
 
-@pytest.mark.capability("Backfill: a range is replaced", spec="nexus-engine run FEED --from A --to B --replace")
+@pytest.mark.capability("Backfill: replace a range", spec="nexus-engine run FEED --from A --to B --replace")
 @pytest.mark.parametrize("feed", [KEYED, BARE], ids=["key", "no key"])
 def test_the_range_is_the_sources_and_the_rest_untouched(world, feed):
     world.feed(feed)

@@ -56,7 +56,7 @@ def check(plan: Plan, each: Mapping[str, frozenset[str]]) -> None:
 
     assert plan.cursor is not None, "checked_range has seen to it"
     if plan.cursor.field not in {column.name for column in plan.target.columns}:
-        raise _refused(plan, f"its cursor `{plan.cursor.field}` is no column of {plan.target.name}", "list the field, and select it in `transform`")
+        raise _refused(plan, f"its cursor `{plan.cursor.name}` is no column of {plan.target.name}", "list the field, and select it in `transform`")
     if plan.target.mode == "versioned":
         raise _refused(plan, "`mode: versioned` keeps every revision on purpose", "read the range again without --replace: revisions are added")
     if not asks_for_the_end(plan):
