@@ -122,7 +122,7 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "each"), {"series": {
         "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "rows", "columns": ["id", "name"]}, "column": "id"}})),
     _changed((("source", "each"), {"series": {
-        "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "rows", "by": "id", "empty": ["absent"]}, "column": "id"}})),
+        "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "rows", "by": "id", "empty": ["absent"], "except": ["total"]}, "column": "id"}})),
     _changed((("source", "each"), {"series": {
         "request": {"endpoint": "https://api.example.com/all"}, "records": {"path": "row", "one": "true"}, "column": "id"}})),
     _changed((("transform",), [{"sql": "SELECT * FROM input"}])),
