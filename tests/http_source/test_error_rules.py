@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from nexus_engine.contract.source import Window
 from nexus_engine.errors import NotYet, PageError, RetryLater, StopAll, StopFeed
 from raw_server import Raw, RawServer, answer
 from source_bench import Feed
@@ -249,3 +250,30 @@ def test_a_rule_that_does_not_hold_changes_nothing(rule):
 def test_rules_that_contradict_themselves(rule):
     with pytest.raises(ValueError):
         Feed({"errors": [rule]})
+
+
+AGES = [  # window, whether it ended 12 hours before 2026-01-01T00:00:00Z
+    (Window("2025-12-30", "2025-12-31"), True),
+    (Window("2025-12-31", "2026-01-01"), False),
+    (Window("2025-12-31", "2025-12-31"), False),  # a day that is its own end ends with the day
+    (Window("2025-12-30", "2025-12-30"), True),
+    (Window("2025-12-31T00:00:00Z", "2025-12-31T12:00:00Z"), True),
+    (Window("2025-12-31T00:00:00Z", "2025-12-31T12:00:01Z"), False),
+    (Window("2025-12-31T00:00:00Z", "2025-12-31T14:00:00+02:00"), True),
+    (Window("2020-01-01", None), False),
+    (Window("5", "10"), False),
+    (Window(), False),
+]
+
+
+@pytest.mark.parametrize(("window", "old"), AGES, ids=[f"{window.start}..{window.end}" for window, _ in AGES])
+def test_a_rule_for_windows_that_ended_long_ago(window, old):
+    rules = [{"status": "403", "older_than": "12h", "then": "empty"}, {"status": "403", "then": "not_yet"}]
+    with RawServer(lambda _: answer("no", 403)) as server:
+        asked = feed(server, rules)
+        asked.window = window
+        if old:
+            assert [payload.body for payload in asked.read()] == [b""]
+        else:
+            with pytest.raises(NotYet):
+                asked.read()

@@ -75,6 +75,8 @@ SOURCES = [
     ("{endpoint: 'https://x.org', paginate: {page: p, stop_when: short_pge}}", "source.paginate.stop_when", "wrong-value", "`short_page`"),
     ("{endpoint: 'https://x.org', errors: [{status: 403, then: notyet}]}", "source.errors[0].then", "wrong-value", "`not_yet`"),
     ("{endpoint: 'https://x.org', errors: [{path: a, after: 3s}]}", "source.errors[0]", "wrong-value", "retry"),
+    ("{endpoint: 'https://x.org', errors: [{status: 403, older_than: soon}]}", "source.errors[0].older_than", "wrong-value", "a duration like"),
+    ("{endpoint: 'https://x.org', errors: [{status: 404}, {status: 403, older_than: 3d}]}", "source.errors[1].older_than", "plugin-option", "this feed has no `cursor`"),
     ("{endpoint: 'https://x.org', each: {s: []}}", "source.each.s", "wrong-value", "at least one"),
     ("{endpoint: 'https://x.org', each: {s: [A, A]}}", "source.each.s[1]", "wrong-value", "already"),
     ("{endpoint: 'https://x.org', rate: '{{ vars.plase }}'}", "source.rate", "template-name", "did you mean `vars.place`?"),

@@ -24,6 +24,7 @@ RENDERED = [
     ("{{each.series}}/{{ feed.name }}\n", "DGS10/f\n"),
     ("{{ window.start | date('%Y') }}", "2026"),
     ("{{ window.start | date('%Y-%m') }}", "2026-11"),
+    ("{{ window.start | quarter }}", "4"),
     ("{{ window.start | epoch }}", "1793491200"),
     ("{{ window.start | epoch_ms }}", "1793491200000"),
     ("{{ run.started_at | date('%H:%M') }}", "20:45"),

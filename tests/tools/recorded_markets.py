@@ -383,12 +383,97 @@ def tweets() -> dict[str, list[Answer]]:
     return {"tweets": answers}
 
 
+XBRL_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store", "ETag": '"made-up"'}
+
+
+def company_facts() -> dict[str, list[Answer]]:
+    """A fact stands once for each filing that states it; a moment has no `start`; an old concept has no label, an old filing no year."""
+    answers = []
+    for cik, name in (("0000320193", "Apple Inc."), ("0000789019", "MICROSOFT CORPORATION"), ("0001318605", "Tesla, Inc.")):
+        random = Random(f"facts {cik}")
+
+        def filing(year: int, quarter: int, cik: str = cik) -> dict[str, Any]:
+            end = date(year, quarter * 3, 30)
+            filed, fp = end + timedelta(days=33), "FY" if quarter == 4 else f"Q{quarter}"
+            return {"accn": f"{cik}-{filed.year % 100:02d}-{quarter:06d}", "fy": year, "fp": fp, "form": "10-K" if quarter == 4 else "10-Q", "filed": filed.isoformat()}
+
+        def facts(period: bool, low: float, digits: int, random: Random = random) -> list[dict[str, Any]]:
+            rows = []
+            for year in (2025, 2026):
+                for quarter in range(1, 5 if year == 2025 else 4):
+                    end = date(year, quarter * 3, 30)
+                    start = {"start": date(year, quarter * 3 - 2, 1).isoformat()} if period else {}
+                    value = round(low * random.uniform(0.9, 1.2), digits) if digits else int(low * random.uniform(0.9, 1.2))
+                    first = {**start, "end": end.isoformat(), "val": value, **filing(year, quarter)}
+                    rows.append(first)
+                    if period and quarter > 1:
+                        rows.append({"start": f"{year}-01-01", "end": end.isoformat(), "val": round(value * quarter, digits) if digits else value * quarter, **filing(year, quarter)})
+                    if year == 2025 and quarter < 4:  # stated again, for comparison, a year later
+                        rows.append({**first, **filing(2026, quarter), "frame": f"CY2025Q{quarter}" + ("" if period else "I")})
+            return rows
+
+        old = {"end": "2009-06-27", "val": 2.33e-5, "accn": f"{cik}-09-000001", "fy": None, "fp": None, "form": "8-K", "filed": "2009-07-22"}
+        content = {"cik": int(cik), "entityName": name, "facts": {
+            "dei": {"EntityCommonStockSharesOutstanding": {"label": "Entity Common Stock, Shares Outstanding", "description": "Made up", "units": {"shares": facts(False, 14.9e9, 0)}}},
+            "us-gaap": {
+                "Assets": {"label": "Assets", "description": "Made up", "units": {"USD": facts(False, 3.6e11, 0)}},
+                "EarningsPerShareDiluted": {"label": "Earnings Per Share, Diluted", "description": None, "units": {"USD/shares": facts(True, 1.57, 2)}},
+                "Revenues": {"label": "Revenues", "description": "Made up", "units": {"EUR": [], "USD": facts(True, 9.4e10, 0)}},
+                "DeprecatedRatio": {"label": None, "description": None, "units": {"pure": [old, {**old, "end": "2009-03-28", "val": -12345678901234567890}]}},
+            },
+        }}  # fmt: skip
+        answers.append(Answer(f"https://data.sec.gov/api/xbrl/companyfacts/CIK{cik}.json", [], compact(content), XBRL_HEADERS, compressed=True))
+    return {"facts": answers}
+
+
+NOT_THERE = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>MADEUP</RequestId></Error>'
+
+
+def index_of(day: date, width: int) -> str:
+    """EDGAR's daily index by form; the header says 12 characters for the form whatever the records have, and is broken in two."""
+    random, rows = Random(f"index {day}"), []
+    for number in range(25):
+        form = ("1-A POS", "10-Q", "4", "4/A", "8-K", "N-PX", "NT 10-Q", "SC 13G/A", "SCHEDULE 13D/A" if width > 12 else "SC 13D/A")[number % 9]
+        name = ("3D Opportunity Master Fund", "ABERCROMBIE & FITCH CO /DE/", "Café Holdings (UK) plc", "Bitnomial Exchange, LLC (Security Futures Product Exchange) 7")[number % 4]
+        cik, accession = random.randrange(1000, 2_200_000), f"{random.randrange(10**6):010d}-26-{number:06d}"
+        filed = day - timedelta(days=4 if number == 0 else 0)
+        rows.append((form, f"{form:<{width}}{name:<62}{cik:<12}{filed:%Y%m%d}    edgar/data/{cik}/{accession}.txt  "))
+    head = f"""Description:           Daily Index of EDGAR Dissemination Feed by Form Type
+Last Data Received:    {day:%b %d, %Y}
+Comments:              webmaster@sec.gov
+Anonymous FTP:         ftp://ftp.sec.gov/edgar/
+
+
+
+Form Type   Company Name                                                  CIK
+      Date Filed  File Name
+"""
+    return head + "-" * 141 + "\n" + "".join(f"{line}\n" for _, line in sorted(rows))
+
+
+def daily_index() -> dict[str, list[Answer]]:
+    """No index on Saturdays, Sundays and holidays, ever; none of today yet. Each of the two widths, and a day without filings."""
+    answers = []
+    for day in (date(2026, 11, 9) + timedelta(days=n) for n in range(12)):
+        url = f"https://www.sec.gov/Archives/edgar/daily-index/2026/QTR4/form.{day:%Y%m%d}.idx"
+        if day.weekday() > 4 or day.isoformat() in HOLIDAYS or day == NOW.date():
+            answers.append(Answer(url, [], NOT_THERE, {"Content-Type": "application/xml"}, status=403))
+            continue
+        text = index_of(day, 12 if day.day < 11 else 17)
+        if day.day == 13:
+            text = text[: text.index("-" * 141) + 142]
+        answers.append(Answer(url, [], text, {"Content-Type": "binary/octet-stream"}, compressed=True, charset="iso-8859-1"))
+    return {"days": answers}
+
+
 FEEDS: dict[str, Callable[[], dict[str, list[Answer]]]] = {
     "treasury_bill_rates": treasury_bills,
     "treasury_avg_interest_rates": average_rates,
     "fred_vintages": vintages,
     "fred_series_updates": series_updates,
     "sec_current_filings": current_filings,
+    "sec_company_facts": company_facts,
+    "sec_daily_index": daily_index,
     "yahoo_bars": charts,
     "defillama_tvl": llama_tvl,
     "defillama_pools": llama_pools,

@@ -38,6 +38,11 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
         """
         return ()
 
+    @classmethod
+    def windowed(cls, options: Mapping[str, JSON]) -> Iterable[tuple[str | int, ...]]:  # noqa: ARG003  for those that override it
+        """Where in the options something stands that has a meaning only in a feed with a `cursor`; ``options`` as in :meth:`problems`."""
+        return ()
+
 
 class Duration(float):
     """A length of time in seconds, written `500ms`, `30s`, `15m`, `2h`, `30d`, `1w`; `1mo` and `1y` are calendar

@@ -38,6 +38,11 @@ def date(value: Any, format: str = "%Y-%m-%d") -> str:
     return _moment(value).astimezone(UTC).strftime(format)
 
 
+def quarter(value: Any) -> int:
+    """The quarter of the year, 1 to 4, in UTC."""
+    return (_moment(value).astimezone(UTC).month + 2) // 3
+
+
 def replace(value: Any, old: str, new: str) -> str:
     """``value`` with every ``old`` replaced."""
     text, old, new = str(value), str(old), str(new)
@@ -58,6 +63,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "float": lambda value: float(str(value)),
     "int": lambda value: int(str(value)),
     "lower": lambda value: str(value).lower(),
+    "quarter": quarter,
     "replace": replace,
     "trim": lambda value: str(value).strip(),
     "upper": lambda value: str(value).upper(),

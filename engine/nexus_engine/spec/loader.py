@@ -45,6 +45,7 @@ from nexus_engine.spec.plugins import (
     check_templates,
     check_values,
     check_whole,
+    check_windowed,
     error_steps,
     error_words,
     merge_options,
@@ -290,7 +291,9 @@ class _Feed:
                 check_listing(report, source, name, values, plugin, registry, templates.knowing(before), self.api)
         if self.api is not None or not _text(source, "api"):
             check_choice(report, ("source",), options_data(source, SourceSpec, options), self.api.options if self.api else {})
-            check_whole(report, ("source",), self._merged_options(source, options), options)
+            merged = self._merged_options(source, options)
+            check_whole(report, ("source",), merged, options)
+            check_windowed(report, source, merged, options, window=templates.window)
 
     def _api(self, source: MappingNode) -> ApiFile | None:
         """The API file this feed names; None when it names none, or one that is not there (then that is a problem)."""

@@ -158,6 +158,16 @@ def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: 
             report.add(_error_path(report, path, error), "wrong-value", error_words(error))
 
 
+def check_windowed(report: Report, source: MappingNode, merged: Mapping[str, Any], options: type, *, window: bool | None) -> None:
+    """What compares with the window, in a feed of this file that has none (``window`` is None where that is not known). An API's
+    file speaks for all its feeds, with a window or without."""
+    if window is not False or not hasattr(options, "windowed"):
+        return
+    for path in options.windowed(merged):
+        if path[0] in source.entries:
+            report.add(("source", *path), "plugin-option", f"there is no window: this feed has no `cursor`, which `{path[-1]}` needs")
+
+
 def _templated(value: Any) -> bool:
     if isinstance(value, str):
         return "{{" in value

@@ -123,6 +123,10 @@ class ErrorRule(Options, frozen=True):
     matches: Annotated[
         str, Meta(description="regular expression found in the value at `path` or in `header`; without both: in the body, whatever its format")
     ] = ""
+    older_than: Annotated[
+        Duration | None,
+        Meta(description="only where the window ended at least so long before the run began: what is not there then will not come; needs `cursor`"),
+    ] = None
     message: Annotated[str, Meta(description="path of the text to show")] = ""
     then: Annotated[
         Then,
@@ -198,6 +202,13 @@ class HttpOptions(Policy, frozen=True):
         yield from super().problems(options)
         if options.get("paginate") and str(options.get("conditional", "")).lower() == "true":
             yield "conditional", _NOT_PAGED
+
+    @classmethod
+    def windowed(cls, options: Mapping[str, Any]) -> Iterable[tuple[str | int, ...]]:
+        rules = options.get("errors")
+        for number, rule in enumerate(rules if isinstance(rules, (list, tuple)) else ()):
+            if isinstance(rule, Mapping) and rule.get("older_than"):
+                yield "errors", number, "older_than"
 
     def __post_init__(self) -> None:
         if not (self.endpoint or self.base_url or self.path):

@@ -14,11 +14,15 @@ from msgspec import UNSET
 
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.records import parse_path
+from nexus_engine.contract.source import Window
 from nexus_engine.host.retry import retry_after
 from nexus_plugins.sources.http.content import LOOKED_AT
 from nexus_plugins.sources.http.envelope import Path
 from nexus_plugins.sources.http.options import ErrorRule
+from nexus_plugins.sources.http.stopping import instant
 
+_DAY_S: Final = 86_400
+_DATE_CHARS: Final = 10  # 2026-11-20
 _EPOCH_FROM: Final = 1_000_000_000  # a number from here on is a moment, not a length of time
 
 
@@ -29,6 +33,7 @@ class Answer:
     response: HttpResponse
     values: dict[Path, Any]
     texts: Mapping[str, str] = field(default_factory=dict)
+    window_age_s: float | None = None  # how long before the run began the window ended; None: there is no such window
 
     def at(self, path: str) -> Any:
         if path in self.texts:
@@ -52,6 +57,8 @@ def statuses(rules: tuple[ErrorRule, ...]) -> frozenset[int]:
 def holds(rule: ErrorRule, answer: Answer) -> bool:
     status = answer.response.status
     if rule.status != status and (rule.status is not None or not 200 <= status < 300):
+        return False
+    if rule.older_than is not None and (answer.window_age_s is None or answer.window_age_s < rule.older_than):
         return False
     bare = rule.equals is None and not rule.matches
     if rule.header:
@@ -83,6 +90,17 @@ def text(rule: ErrorRule, answer: Answer) -> str:
     if rule.header:
         return f"{rule.header}: {(answer.header(rule.header) or '')[:500]}"
     return f"HTTP {answer.response.status}"
+
+
+def window_age_s(window: Window, run_started_at: str) -> float | None:
+    """Seconds from the window's end to the run's start; None where the end is open or no time. A window whose start and end are the
+    same day ends with that day."""
+    if window.end is None:
+        return None
+    end, now = instant(window.end), instant(run_started_at)
+    if end is None or now is None:
+        return None
+    return now - end - (_DAY_S if window.start == window.end and len(window.end) == _DATE_CHARS else 0)
 
 
 def wait_s(rule: ErrorRule, answer: Answer) -> float | None:

@@ -73,6 +73,7 @@ class _Reading:
         wanted = (*self._pager.paths, *rules.paths(options.errors))
         leaves = request.want.leaves if not flat else ()
         self._envelope = Envelope(Records(path=".") if flat else request.records, wanted, leaves)
+        self._window_age_s = rules.window_age_s(request.window, request.run.started_at)
         self._errors = Envelope(Records(path="."), rules.paths(options.errors))
         self._broke_off: set[Step] = set()  # their pages were asked for again already
         self._ahead = Ahead(self._host.http, self._pager.request, self._judge, self._accept)
@@ -285,6 +286,7 @@ class _Reading:
 
     def _obey(self, answer: rules.Answer, step: Step) -> Page | None:
         """Do what the first rule that holds says; None when none does."""
+        answer = replace(answer, window_age_s=self._window_age_s)
         rule = rules.first(self._options.errors, answer, step.page)
         if rule is None:
             return None

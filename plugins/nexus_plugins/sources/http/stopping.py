@@ -26,10 +26,10 @@ def reached(value: Any, start: str | None) -> bool:
         return False
     mine, theirs = _number(value), _number(start)
     if mine is None:
-        then, begin = _instant(str(value)), _instant(start)
+        then, begin = instant(str(value)), instant(start)
         return then is not None and begin is not None and then <= begin
     if theirs is None:
-        begin = _instant(start)
+        begin = instant(start)
         if begin is None:
             return False
         theirs = Decimal(str(begin)) * (1000 if abs(mine) >= _MS_FROM else 1)
@@ -44,7 +44,8 @@ def _number(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _instant(text: str) -> float | None:
+def instant(text: str) -> float | None:
+    """Seconds since 1970 of an ISO date or time (no zone: UTC); None when it is none."""
     try:
         when = datetime.fromisoformat(text.strip())
     except ValueError:
