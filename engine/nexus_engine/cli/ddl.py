@@ -10,6 +10,7 @@ import click
 
 from nexus_engine.cli.context import Context, verb
 from nexus_engine.cli.failures import FAILED, Exit, invalid
+from nexus_engine.cli.files import write_or_check
 from nexus_engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,25 +33,8 @@ def command(context: Context, feeds: tuple[str, ...], check: bool, diff: bool, a
     if diff or apply:
         _live(context, plans, apply=apply)
     else:
-        _files(context, plans, check=check)
-
-
-def _files(context: Context, plans: list[Plan], *, check: bool) -> None:
-    from nexus_engine.cli.files import written
-
-    texts = {context.root / "ddl" / f"{name}.sql": text for name, text in ddl_texts(plans).items()}
-    stale = written(texts, write=not check)
-    names = [str(path.relative_to(context.root)) for path in stale]
-    if context.out.as_json:
-        context.out.json({"stale" if check else "written": names})
-    else:
-        for name in names:
-            context.out.line(f"{'stale' if check else 'wrote'} {name}")
-        if not names:
-            context.out.line("ddl/ is up to date")
-    if check and names:
-        context.out.note("to do: nexus-engine ddl")
-        raise Exit(FAILED)
+        texts = {f"{name}.sql": text for name, text in ddl_texts(plans).items()}
+        write_or_check(context, "ddl", texts, check=check, do="nexus-engine ddl")
 
 
 def ddl_texts(plans: Iterable[Plan]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nexus_engine.cli.context import Context, verb
-from nexus_engine.cli.failures import FAILED, Exit
+from nexus_engine.cli.files import write_or_check
 
 
 @click.command("schema")
@@ -16,17 +16,6 @@ def command(context: Context, check: bool) -> None:
 
     They go into schemas/, with the plugins installed here.
     """
-    from nexus_engine.cli.files import written
     from nexus_engine.spec.schema import texts
 
-    stale = written({context.root / "schemas" / name: text for name, text in texts(context.registry).items()}, write=not check)
-    names = [str(path.relative_to(context.root)) for path in stale]
-    if context.out.as_json:
-        context.out.json({"stale" if check else "written": names})
-    else:
-        for name in names:
-            context.out.line(f"{'stale' if check else 'wrote'} {name}")
-        if not names:
-            context.out.line("schemas/ is up to date")
-    if check and names:
-        raise Exit(FAILED)
+    write_or_check(context, "schemas", texts(context.registry), check=check, do="nexus-engine schema")

@@ -20,12 +20,12 @@ from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapChec
 from nexus_engine.contract.policy import Policy
 from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
 from nexus_engine.events import RequestDone, Waiting
-from nexus_engine.host.allowance import NothingLeft
+from nexus_engine.host.allowance import Allowance, NothingLeft
 from nexus_engine.host.bare import BareHttp
 from nexus_engine.host.halt import Halt
 from nexus_engine.host.ordered import in_order
 from nexus_engine.host.quota import Spent
-from nexus_engine.host.rate import Stopped, budget_key
+from nexus_engine.host.rate import Budget, Stopped, budget_key
 from nexus_engine.host.retry import Retry, backoff, is_retried, retry_after
 from nexus_engine.host.transport import Route, SendFailed, Transport
 from nexus_engine.host.urls import origin, with_params
@@ -136,7 +136,7 @@ class FeedHttp:
             allowance.take(self._stop, self._waiting)
             return slot.again() + self._host.clock.monotonic() - began
 
-        shown, started, response = "", 0.0, None
+        started, response = 0.0, None
         attempt.asked_s = None
         try:
             allowance.take(self._stop, self._waiting)
@@ -148,27 +148,42 @@ class FeedHttp:
         except (NothingLeft, Spent) as error:
             raise self._none_left(request, error) from None
         except SendFailed as error:
-            attempt.what = self._host.redactor.redact(str(error))
-            if self._stop.is_set():
-                raise self._stopping(request) from None
-            shown = self._host.redactor.redact(with_params(request.url, request.params))
-            self._done(request, shown, 0, 0, started, attempt)
-            if error.sent and not request.idempotent:
-                raise StopFeed(
-                    f"{request.method} was not answered: {attempt.what}", where=shown, did="not sent again: the server may have acted on it",
-                    do="set `idempotent: true` when the request only reads",
-                ) from None
+            self._unanswered(request, error, attempt, started)
             return None
         attempt.what = ""
         allowance.heard(response)
         if is_retried(response.status):
-            attempt.asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
-            if response.status == 429 and attempt.asked_s is None:
-                attempt.asked_s = allowance.refused_s()
-            if response.status == 429 and attempt.asked_s is not None and not self._host.replaying:
-                budget.pause(min(attempt.asked_s, self._retry.max_wait_s))
+            attempt.asked_s = self._asked_s(response, allowance, budget)
         self._done(request, response.url, response.status, response.size, started, attempt)
         return response
+
+    def _unanswered(self, request: HttpRequest, error: SendFailed, attempt: _Attempt, started: float) -> None:
+        """No whole answer came: note why.
+
+        Raises:
+            StopFeed: the engine stops, or the request may not be sent twice.
+        """
+        attempt.what = self._host.redactor.redact(str(error))
+        if self._stop.is_set():
+            raise self._stopping(request) from None
+        shown = self._host.redactor.redact(with_params(request.url, request.params))
+        self._done(request, shown, 0, 0, started, attempt)
+        if error.sent and not request.idempotent:
+            raise StopFeed(
+                f"{request.method} was not answered: {attempt.what}", where=shown, did="not sent again: the server may have acted on it",
+                do="set `idempotent: true` when the request only reads",
+            ) from None
+
+    def _asked_s(self, response: HttpResponse, allowance: Allowance, budget: Budget) -> float | None:
+        """How long a refusal asks to wait. After a 429 nobody else sends meanwhile."""
+        asked_s = retry_after(response.headers.get("retry-after", ""), self._host.clock.time())
+        if response.status != 429:
+            return asked_s
+        if asked_s is None:
+            asked_s = allowance.refused_s()
+        if asked_s is not None and not self._host.replaying:
+            budget.pause(min(asked_s, self._retry.max_wait_s))
+        return asked_s
 
     def _none_left(self, request: HttpRequest, error: NothingLeft | Spent) -> RetryLater | BudgetSpent:
         where = self._host.redactor.redact(with_params(request.url, request.params))
