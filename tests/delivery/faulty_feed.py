@@ -55,13 +55,12 @@ class World:
     root: Path
     options: dict[str, str]
     scheme: str = "http"
-    key: str = "[]"
     quarantine: list[Any] = field(default_factory=list)
 
     def write(self, base: str) -> None:
         (self.root / "sources.d").mkdir(exist_ok=True)
         lines = "".join(f"  {key}: {text.format(scheme=self.scheme)}\n" for key, text in {**OPTIONS, **self.options}.items())
-        fields = "fields: {id: UInt32, v: Nullable(Float64)}\ntarget: {table: m.faulty, key: " + self.key + "}\n"
+        fields = "fields: {id: UInt32, v: Nullable(Float64)}\ntarget: {table: m.faulty}\n"
         (self.root / "sources.d" / "faulty.yaml").write_text(f"name: faulty\nsource:\n{lines}{fields}")
         (self.root / "nexus.yaml").write_text(f'base_urls: {{"{self.scheme}://api.nexus.invalid": "{base}"}}\n')
 

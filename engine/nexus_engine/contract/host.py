@@ -124,6 +124,14 @@ class SourceHttp(Http, Protocol):
         nothing of a body is read before all of it came within its limits and deadline."""
         ...
 
+    def allow(self, request: HttpRequest) -> None:
+        """Nothing is sent.
+
+        Raises:
+            StopFeed: it would be refused whoever answers: by its URL, its origin, or a secret that it would carry there.
+        """
+        ...
+
 
 class Host(Protocol):
     """Given to ``Source.read`` for the length of one unit of work."""

@@ -55,6 +55,7 @@ class FeedHttp:
         self, host: HttpHost, transport: Transport, feed: str, run_id: str, api: str, policy: Policy, stop: threading.Event
     ) -> None:
         self._host = host
+        self._transport = transport
         self._feed = feed
         self._run_id = run_id
         self._api = api
@@ -90,6 +91,9 @@ class FeedHttp:
         large = copy(self)
         large._route = replace(self._route, file=self._host.file)  # noqa: SLF001
         return large.send(request, accept=accept, check=check)
+
+    def allow(self, request: HttpRequest) -> None:
+        self._transport.allow(self._host.logical(request), self._route)
 
     def redact(self, text: str) -> str:
         return self._host.redactor.redact(text)

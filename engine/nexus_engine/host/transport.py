@@ -17,7 +17,7 @@ from nexus_engine import __version__
 from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.errors import StopFeed
 from nexus_engine.host.body import BodyCut, LimitMet, Limits, coding_of, read_body
-from nexus_engine.host.connection import AddressRefused, Deadline, Reach, is_private
+from nexus_engine.host.connection import AddressRefused, Deadline, Reach, is_private, refused
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import BaseUrls, origin, query_pairs, resolve, with_params
@@ -121,6 +121,19 @@ class Transport:
             hop = self._redirected(hop, status, headers["location"], route)
             deadline.put_off(again())
         raise self._stop(f"more than {route.limits.redirects} redirects", hop.url, do="the limit is `limits.max_redirects`")
+
+    def allow(self, request: HttpRequest, route: Route) -> None:
+        """Raises:
+        StopFeed: the request would be refused before anybody is asked.
+        """
+        hop = self._first(request, route)
+        host = urlsplit(hop.url).hostname or ""
+        try:
+            why = refused(host, from_answer=False, private_base=True)
+        except ValueError:  # a name: its addresses are judged when it is asked
+            return
+        if why:
+            raise self._stop(f"the request was not sent: {host}: {why}", hop.url, do=_ELSEWHERE)
 
     def _first(self, request: HttpRequest, route: Route) -> _Hop:
         try:

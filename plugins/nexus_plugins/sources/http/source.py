@@ -340,6 +340,8 @@ class _Reading:
             ) from None
         if same and not (following is None and self._pager.overlaps):
             raise self._wrong("the page has the same records as the page before", step, page.response)
+        if following is not None and following.url:  # a page whose next one must not be asked for is no position to go on from
+            self._host.http.allow(self._pager.request(following))
         return following
 
     def _same(self, page: Page, step: Step) -> Iterator[Payload]:
