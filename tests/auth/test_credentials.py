@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import pytest
 from fake_clock import FakeClock
@@ -15,6 +16,7 @@ from nexus_engine.deliver.session import Session
 from nexus_engine.errors import BudgetSpent
 from nexus_engine.host.http import HttpHost
 from nexus_engine.host.redact import Redactor
+from nexus_engine.host.tokens import TokenFile
 from nexus_engine.project.project import Project
 from nexus_engine.state.store import Store
 from raw_server import RawServer, answer
@@ -95,7 +97,35 @@ def test_one_credential_does_not_spend_what_another_was_told(store):
         assert clock.waits == []
 
 
-class Project_:
+def test_each_credential_has_its_own_token_and_its_own_kept_refresh_token(tmp_path):
+    """A server that gives a new refresh token each time, and takes each of them once."""
+    asked, good = [], {"first-of-research", "first-of-trading"}
+
+    def script(request):
+        if request.path != "/token":
+            return answer({"rows": []})
+        shown = dict(parse_qsl(request.body.decode()))["refresh_token"]
+        if shown not in good:
+            return answer({"error": "invalid_grant"}, 400)
+        asked.append(shown)
+        good.remove(shown)
+        who = shown.partition("-of-")[2]
+        good.add(f"next{len(asked)}-of-{who}")
+        return answer({"access_token": f"access-{who}-{len(asked)}", "expires_in": 3600, "refresh_token": f"next{len(asked)}-of-{who}"})
+
+    with RawServer(script) as server:
+        for _ in range(2):  # the second round is the process after a restart
+            host = HttpHost(Redactor(), clock=FakeClock(START), tokens=TokenFile(tmp_path / "tokens.json"), auth={name: item.cls for name, item in REGISTRY.auth.items()})
+            for feed, name in (("a", "research"), ("b", "trading"), ("c", "research")):
+                words = {"token_url": f"{server.url}/token", "grant": "refresh_token", "client_id": "app", "refresh_token": f"first-of-{name}"}
+                policy = Policy(credential=name, auth={"oauth2": words})
+                host.for_feed(feed, api="broker", policy=policy).send(HttpRequest("GET", f"{server.url}/{feed}"))
+    assert asked == ["first-of-research", "first-of-trading", "next1-of-research", "next2-of-trading"]
+    sent = [request.headers["authorization"] for request in server.requests if request.path != "/token"]
+    assert sent == [f"Bearer access-{who}" for who in ("research-1", "trading-2", "research-1", "research-3", "trading-4", "research-3")]
+
+
+class Broker:
     """A project with the API `broker` and feeds of it."""
 
     def __init__(self, root, url="https://api.example.com", more="", env="RESEARCH_KEY=research-secret\nTRADING_KEY=trading-secret\n"):
@@ -116,7 +146,7 @@ class Project_:
 @pytest.mark.capability("Auth: several named credentials per API", spec='credentials: {research: {header: {X-Api-Key: "{{ secrets.RESEARCH }}"}}, trading: {bearer: "{{ secrets.TRADING }}"}}\ncredential: research')
 def test_each_feed_sends_the_credential_it_names(tmp_path):
     with RawServer(lambda request: answer({"rows": [{"id": 1}]})) as server:
-        world = Project_(tmp_path, server.url, "rate: 1000/s\n")
+        world = Broker(tmp_path, server.url, "rate: 1000/s\n")
         world.feed("papers", ", credential: research")
         world.feed("orders", ", credential: trading")
         world.feed("fills", ", credential: trading")
@@ -136,7 +166,7 @@ def test_each_feed_sends_the_credential_it_names(tmp_path):
 
 
 def test_secrets_of_credentials_that_no_feed_uses_may_be_unset(tmp_path):
-    world = Project_(tmp_path, env="RESEARCH_KEY=research-secret\n")
+    world = Broker(tmp_path, env="RESEARCH_KEY=research-secret\n")
     world.feed("papers", ", credential: research")
     world.feed("orders", ", credential: trading")
     feeds = world.load()
@@ -145,7 +175,7 @@ def test_secrets_of_credentials_that_no_feed_uses_may_be_unset(tmp_path):
 
 
 def test_the_position_is_kept_when_a_feed_changes_its_credential(tmp_path):
-    world = Project_(tmp_path)
+    world = Broker(tmp_path)
     world.feed("papers", ", credential: research")
     before = world.load().plans["papers"].position_hash
     world.feed("papers", ", credential: trading")
@@ -166,7 +196,7 @@ def test_the_position_is_kept_when_a_feed_changes_its_credential(tmp_path):
     ],
 )
 def test_what_is_chosen(tmp_path, api, feed, code, says):
-    world = Project_(tmp_path, more=api)
+    world = Broker(tmp_path, more=api)
     world.feed("papers", feed)
     problems = world.load().problems
     assert [problem.code for problem in problems] == ([code] if code else [])
@@ -189,7 +219,7 @@ def test_what_is_chosen(tmp_path, api, feed, code, says):
     ],
 )
 def test_mistakes_inside_a_credential_are_told_with_their_place(tmp_path, words, path, says):
-    world = Project_(tmp_path)
+    world = Broker(tmp_path)
     file = tmp_path / "apis.d" / "broker.yaml"
     file.write_text(file.read_text() + f"  bad: {words}\n")
     problems = world.load().problems
