@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS `crypto`.`kraken_ohlc`
 ENGINE = MergeTree
 ORDER BY (`pair`, `at`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Daily candles of XBT/USD at Kraken, the last 720; the newest is still open and is asked for again';
+COMMENT 'Daily candles of two pairs at Kraken, the last 720; the newest is still open and is asked for again';
 
 CREATE VIEW IF NOT EXISTS `crypto`.`kraken_ohlc_latest` AS
 SELECT `pair`, `at`, `open`, `high`, `low`, `close`, `vwap`, `volume`, `trades`

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS `sec`.`filings`
 ENGINE = MergeTree
 ORDER BY (`cik`, `accession_number`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Latest filings of a list of companies (EDGAR\'s \`recent\` block, the last 1000 or one year)';
+COMMENT 'Filings of a list of companies, as EDGAR\'s submissions have them';
 
 CREATE VIEW IF NOT EXISTS `sec`.`filings_latest` AS
 SELECT `cik`, `accession_number`, `form`, `filing_date`, `report_date`, `accepted_at`, `items`, `size`, `primary_document`

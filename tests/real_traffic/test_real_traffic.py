@@ -167,18 +167,22 @@ def test_sec_submissions(tmp_path: Path, cik: str) -> None:
     assert traffic.seen[0][0] == f"/submissions/CIK{cik}.json"
 
 
-def test_sec_older_page(tmp_path: Path) -> None:
-    """Older filings are a bare object of parallel arrays."""
-    body = recording("sec/submissions_CIK0001318605-submissions-001.json")
-    expected = oracle.sec(body, "0001318605")
-    changes = {'["0000320193", "0000789019", "0001318605"]': "[0001318605]", ".json": "-submissions-001.json", "path: filings.recent": 'path: "."'}
-    with serving(lambda path, query: Answer(body)) as traffic:
-        project(tmp_path, "sec_submissions", traffic.url, changes=changes)
-        text = (tmp_path / "sources.d" / "sec_submissions.yaml").read_text().replace("source.schema-submissions-001.json", "source.schema.json")
-        (tmp_path / "sources.d" / "sec_submissions.yaml").write_text(text)
+def test_sec_older_pages(tmp_path: Path) -> None:
+    """A company's answer lists its older pages, bare objects of parallel arrays; they land beside its recent filings."""
+    own, young = recording("sec/submissions_CIK0001318605.json"), recording("sec/submissions_CIK0001847577.json")
+    page = recording("sec/submissions_CIK0001318605-submissions-001.json")
+    bodies = {"CIK0001318605": own, "CIK0001847577": young, "CIK0001318605-submissions-001": page}
+    older, recent = oracle.sec(page, "0001318605"), oracle.sec(own, "0001318605") + oracle.sec(young, "0001847577")
+    with serving(lambda path, query: Answer(bodies[path.removeprefix("/submissions/").removesuffix(".json")])) as traffic:
+        for feed in ("sec_submissions", "sec_submissions_older"):
+            project(tmp_path, feed, traffic.url, changes={'["0000320193", "0000789019", "0001318605"]': "[0001318605, 0001847577]"})
         with landing(tmp_path, NOW) as landed:
-            assert landed.run("sec_submissions").landed == len(expected)
-            assert oracle.differences(landed.rows("sec_submissions"), expected, ("cik", "accession_number")) == []
+            report = landed.run("sec_submissions_older")
+            assert (report.status, report.partitions, report.landed) == ("ok", 1, 720)
+            assert oracle.differences(landed.rows("sec_submissions_older"), older, ("cik", "accession_number")) == []
+            assert landed.run("sec_submissions").landed == len(recent)
+            assert oracle.differences(landed.rows("sec_submissions"), [*recent, *older], ("cik", "accession_number")) == []
+            assert landed.run("sec_submissions_older").unchanged == 720
 
 
 def test_sec_unknown_company(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ Each function gives ``{cassette: answers}``, asked at ``NOW``.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from random import Random
 from typing import Any
 
-from recorded_apis import HOLIDAYS, TREASURY, Answer, compact, weekdays
+from recorded_apis import HOLIDAYS, TREASURY, Answer, compact, sec, weekdays
 
 NOW = datetime(2026, 11, 20, 14, tzinfo=timezone.utc)
 NOW_S = int(NOW.timestamp())
@@ -307,10 +308,14 @@ def candles() -> dict[str, list[Answer]]:
 
 
 def ohlc() -> dict[str, list[Answer]]:
-    random = Random("ohlc")
-    rows = [[at, *(f"{random.uniform(90000, 92000):.1f}" for _ in range(5)), f"{random.uniform(100, 900):.8f}", random.randrange(9000)] for at in range(NOW_S - 14 * 3600 - 29 * DAY, NOW_S, DAY)]
-    params = [("pair", "XXBTZUSD"), ("interval", "1440"), ("since", "1381017600")]
-    return {"ohlc": [Answer("https://api.kraken.com/0/public/OHLC", params, compact({"error": [], "result": {"XXBTZUSD": rows, "last": rows[-2][0]}}))]}
+    """The pair's own name is the key; beside it stands `last`, which is no pair."""
+    random, answers = Random("ohlc"), []
+    for pair, least in (("XXBTZUSD", 90_000), ("XETHZUSD", 3_000)):
+        days = range(NOW_S - 14 * 3600 - 29 * DAY, NOW_S, DAY)
+        rows = [[at, *(f"{random.uniform(least, least * 1.02):.1f}" for _ in range(5)), f"{random.uniform(100, 900):.8f}", random.randrange(9000)] for at in days]
+        params = [("pair", pair), ("interval", "1440"), ("since", "1381017600")]
+        answers.append(Answer("https://api.kraken.com/0/public/OHLC", params, compact({"error": [], "result": {pair: rows, "last": rows[-2][0]}})))
+    return {"ohlc": answers}
 
 
 def bitcoin_address() -> dict[str, list[Answer]]:
@@ -466,6 +471,30 @@ def daily_index() -> dict[str, list[Answer]]:
     return {"days": answers}
 
 
+# SEC: the company's own answer lists its older pages, which are bare objects of parallel arrays. A younger company has none.
+OLDER = {"0000320193": (("001", 24), ("002", 15)), "0000789019": (("001", 18),), "0001318605": ()}
+
+
+def older_submissions() -> dict[str, list[Answer]]:
+    answers, pages = [], []
+    for answer in sec(1)["submissions"]:
+        document = json.loads(answer.body)
+        cik, recent, files, at = document["cik"], document["filings"]["recent"], [], 3
+        for number, count in OLDER[cik]:
+            page = {key: values[at : at + count] for key, values in recent.items() if key != "isXBRLNumeric"}
+            page["accessionNumber"] = [f"{cik}-{17 - int(number):02d}-{count - n:06d}" for n in range(count)]
+            days = [date(2018 - int(number), 2, 11) - timedelta(days=30 * n) for n in range(count)]
+            page["filingDate"] = [day.isoformat() for day in days]
+            page["reportDate"] = [(day - timedelta(days=2)).isoformat() if n % 3 else "" for n, day in enumerate(days)]
+            page["acceptanceDateTime"] = [f"{day.isoformat()}T22:14:{n:02d}.000Z" for n, day in enumerate(days)]
+            name = f"CIK{cik}-submissions-{number}.json"
+            files.append({"name": name, "filingCount": count, "filingFrom": days[-1].isoformat(), "filingTo": days[0].isoformat()})
+            pages.append(Answer(f"https://data.sec.gov/submissions/{name}", [], compact(page), answer.headers))
+        document["filings"] = {"recent": {key: values[:3] for key, values in recent.items()}, "files": files}
+        answers.append(Answer(answer.url, [], compact(document), answer.headers))
+    return {"submissions": [*answers, *pages]}
+
+
 FEEDS: dict[str, Callable[[], dict[str, list[Answer]]]] = {
     "treasury_bill_rates": treasury_bills,
     "treasury_avg_interest_rates": average_rates,
@@ -474,6 +503,7 @@ FEEDS: dict[str, Callable[[], dict[str, list[Answer]]]] = {
     "sec_current_filings": current_filings,
     "sec_company_facts": company_facts,
     "sec_daily_index": daily_index,
+    "sec_submissions_older": older_submissions,
     "yahoo_bars": charts,
     "defillama_tvl": llama_tvl,
     "defillama_pools": llama_pools,
