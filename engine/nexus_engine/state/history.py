@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ _b = tables.book
 KEEP_RUNS = 1000
 KEEP_REQUESTS_OF_RUNS = 50
 KEEP_QUARANTINED = 100_000
+AT_ONCE = 1000  # partitions named in one statement
 # Runs of one second: what ended last comes first, what has not ended before it.
 _NEWEST = (_r.c.started_at.desc(), sa.func.coalesce(_r.c.finished_at, "9").desc(), _r.c.run_id.desc())
 
@@ -67,22 +68,39 @@ def requests(connection: sa.Connection, run_id: str, limit: int) -> list[Request
 
 def add_books(connection: sa.Connection, run_id: str, windows: Iterable[WindowCounts]) -> None:
     """Add counts to what each window has (or put them in its place: :data:`STANDING`); a window is complete once one of the additions says so."""
-    for window in windows:
-        key = {"run_id": run_id, "partition": window.partition, "window_start": window.window_start or ""}
-        where = [_b.c[name] == value for name, value in key.items()]
-        row = connection.execute(sa.select(_b.c.counts, _b.c.complete).where(*where)).first()
-        counts: dict[str, int] = msgspec.json.decode(row.counts) if row else {}
+    added = list(windows)
+    known = _counts(connection, run_id, {(window.partition, window.window_start or "") for window in added})
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for window in added:
+        key = (window.partition, window.window_start or "")
+        counts, complete = known.get(key, ({}, False))
         for name, number in window.counts.items():
             counts[name] = number if name in STANDING else counts.get(name, 0) + number
-        values = {
-            "window_end": window.window_end or "",
-            "counts": msgspec.json.encode(counts, order="sorted").decode(),
-            "complete": int(window.complete or bool(row and row.complete)),
+        known[key] = counts, complete or window.complete
+        rows[key] = {
+            "run_id": run_id, "partition": key[0], "window_start": key[1], "window_end": window.window_end or "",
+            "counts": msgspec.json.encode(counts, order="sorted").decode(), "complete": int(known[key][1]),
         }
-        statement = insert(_b).values(**key, **values)
+    if rows:
+        statement = insert(_b)
+        new = {name: statement.excluded[name] for name in ("window_end", "counts", "complete")}
         connection.execute(
-            statement.on_conflict_do_update(index_elements=[_b.c.run_id, _b.c.partition, _b.c.window_start], set_=values)
+            statement.on_conflict_do_update(index_elements=[_b.c.run_id, _b.c.partition, _b.c.window_start], set_=new), list(rows.values())
         )
+
+
+def _counts(
+    connection: sa.Connection, run_id: str, windows: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[dict[str, int], bool]]:
+    """(counts, complete) of those windows (partition, start) that are there. A batch may have thousands, and each statement costs."""
+    found: dict[tuple[str, str], tuple[dict[str, int], bool]] = {}
+    names = sorted({partition for partition, _ in windows})
+    for at in range(0, len(names), AT_ONCE):
+        query = sa.select(_b).where(_b.c.run_id == run_id, _b.c.partition.in_(names[at : at + AT_ONCE]))
+        for row in connection.execute(query):
+            if (row.partition, row.window_start) in windows:
+                found[row.partition, row.window_start] = (msgspec.json.decode(row.counts), bool(row.complete))
+    return found
 
 
 def books(connection: sa.Connection, run_id: str) -> list[WindowCounts]:

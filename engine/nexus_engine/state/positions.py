@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from nexus_engine.state import tables
 _t = tables.position
 _f = tables.feed
 _r = tables.replacing
+AT_ONCE = 1000  # partitions named in one statement
 
 
 def spaced(space: str, partition: str) -> str:
@@ -58,16 +59,37 @@ def advance(connection: sa.Connection, feed: str, advances: Mapping[str, tuple[A
     Raises:
         PositionConflict: a stored position is not the one the run started from.
     """
+    stored = _texts(connection, feed, list(advances))
+    moved, gone = [], []
     for partition, (before, after) in advances.items():
-        stored = get(connection, feed, partition)
-        if text_of(stored) != text_of(before):
+        found = stored.get(partition, "null")
+        if found != text_of(before):
             raise PositionConflict(
-                f"partition {partition!r} stands at {text_of(stored)}, but this run started from {text_of(before)}",
+                f"partition {partition!r} stands at {found}, but this run started from {text_of(before)}",
                 where=feed,
                 did="nothing of this batch was recorded or landed; the stored position is kept",
                 do="run the feed again; if two engines share this state, stop one of them",
             )
-        put(connection, feed, partition, after, now)
+        if after is None:
+            gone.append({"of": feed, "name": partition})
+        else:
+            moved.append({"feed": feed, "partition": partition, "position": text_of(after), "moved_at": now})
+    if gone:
+        connection.execute(_t.delete().where(_t.c.feed == sa.bindparam("of"), _t.c.partition == sa.bindparam("name")), gone)
+    if moved:
+        statement = insert(_t)
+        new = {"position": statement.excluded.position, "moved_at": statement.excluded.moved_at}
+        connection.execute(statement.on_conflict_do_update(index_elements=[_t.c.feed, _t.c.partition], set_=new), moved)
+
+
+def _texts(connection: sa.Connection, feed: str, partitions: Sequence[str]) -> dict[str, str]:
+    """The stored positions of these partitions as they are written: a batch may have thousands, and each statement costs."""
+    found: dict[str, str] = {}
+    for at in range(0, len(partitions), AT_ONCE):
+        some = partitions[at : at + AT_ONCE]
+        rows = connection.execute(sa.select(_t.c.partition, _t.c.position).where(_t.c.feed == feed, _t.c.partition.in_(some)))
+        found.update((row.partition, row.position) for row in rows)
+    return found
 
 
 def reset(connection: sa.Connection, feed: str, partition: str | None) -> int:
