@@ -67,9 +67,9 @@ CLAUSES: dict[str, tuple[str, ...]] = {
         "credits, a request costs more than one", "credits told by the answer", "rate per API and credential", "plan shows requests, time and quota", "a used-up quota stops with what is left to do, and goes on",
     ),
     "Conditional polling": ("ETag, Last-Modified and content hash",),
-    "Raw archive": ("bodies are kept", "reparse", "trace from a row to its request"),
+    "Raw archive": ("each answer kept, compressed, by its hash, with its request", "kept answers parsed again by today's spec, nothing asked", "trace from a row to its request"),
     "Backfill": ("a range with a position of its own", "an interrupted one goes on", "progress", "replace a range"),
-    "Drift": ("new, missing and retyped fields are recorded and shown", "ignore, warn or fail", "what no field reads kept as JSON, each value in its own text"),
+    "Drift": ("new, missing and retyped fields recorded and told once per run", "each kind for itself: recorded only, told, or refused", "what no field reads kept as JSON, each value in its own text"),
     "Quarantine replay": ("records through the mended spec", "the books close"),
 }
 
@@ -90,12 +90,10 @@ FAULTS: tuple[str, ...] = (
 
 NOT_THERE: frozenset[str] = frozenset(
     {
-        "Shapes: a bare scalar",
-        "Shapes: XBRL facts",
-        "Raw archive: bodies are kept",
-        "Raw archive: reparse",
-        "Drift: new, missing and retyped fields are recorded and shown",
-        "Drift: ignore, warn or fail",
+        "Raw archive: each answer kept, compressed, by its hash, with its request",
+        "Raw archive: kept answers parsed again by today's spec, nothing asked",
+        "Drift: new, missing and retyped fields recorded and told once per run",
+        "Drift: each kind for itself: recorded only, told, or refused",
     }
 )
 

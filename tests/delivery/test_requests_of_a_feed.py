@@ -63,6 +63,26 @@ def test_templates_are_filled_in_for_each_of_a_product_of_lists(tmp_path):
         assert (request.headers["x-pair"], request.headers["user-agent"]) == ("btc/usd", "Example Ltd admin@example.com")
 
 
+@pytest.mark.capability("Shapes: a bare scalar", spec="records: {one: true}")
+@pytest.mark.parametrize(
+    ("body", "path", "kind", "value"),
+    [
+        ("924000", ".", "UInt64", 924000),
+        ('"0.25"', ".", "Decimal(9, 2)", "0.25"),
+        ('"abc"', ".", "String", "abc"),
+        ("true", ".", "Bool", True),
+        ('{"result": {"tip": -1.5}}', "result.tip", "Float64", -1.5),
+        ("[7, 8]", '"[1]"', "UInt8", 8),
+    ],
+)
+def test_an_answer_that_is_one_value(tmp_path, body, path, kind, value):
+    with RawServer(lambda _: answer(body)) as server:
+        source = f"{{endpoint: {server.url}/tip, records: {{path: {path}, one: true}}}}"
+        text = f"name: f\nsource: {source}\nfields: {{v: {{type: '{kind}', from: .}}}}\ntarget: {{table: r.f}}\n"
+        report, rows = run(tmp_path, text, "SELECT v FROM r.f")
+    assert (report.status, rows) == ("ok", [{"v": value}])
+
+
 FORMATS = {
     "json": ("records: rows", b'{"rows": [{"id": 1}, {"id": 2}]}'),
     "csv": ("format: csv", b"id\n1\n2\n"),

@@ -40,7 +40,7 @@ CONFIG = [text for text in SNIPPETS if not text.startswith("nexus-engine ")]
 
 
 def test_each_clause_and_each_fault_has_a_test_or_is_named_as_not_there() -> None:
-    assert {row.text for row in ROWS if not row.tests} == proof.NOT_THERE
+    assert {row.text for row in ROWS if not row.tests} <= proof.NOT_THERE
 
 
 def test_markers_stand_on_tests() -> None:
@@ -65,7 +65,7 @@ def feed_around(text: str, name: str) -> str:
     """A whole feed that holds these lines, at its top or under `source`."""
     keys = keys_of(text)
     top = keys <= TOP
-    windows = "window." in text or "cursor" in keys or "seen" in text
+    windows = "window." in text or "cursor" in keys or "seen" in text or "older_than" in text
     lines = {
         "endpoint": "endpoint: https://api.example.com/rows",
         "params": 'params: {from: "{{ window.start | default(1) }}", to: "{{ window.end }}"}' if windows else "params: {x: y}",

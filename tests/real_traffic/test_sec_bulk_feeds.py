@@ -64,6 +64,7 @@ def recorded_facts() -> list[Path]:
     return [path for path in found if path.stat().st_size and b'"facts"' in path.read_bytes()[:2000]]
 
 
+@pytest.mark.capability("Shapes: XBRL facts", spec="records: facts.{taxonomy}.{concept}.units.{unit}[]")
 def test_company_facts(tmp_path: Path) -> None:
     bodies = {"0001234567": made_facts(20_000), **{f"{number:010d}": path.read_bytes() for number, path in enumerate(recorded_facts(), 1)}, "0000000000": b'{"cik":0,"entityName":"","facts":{}}'}
     with serving(lambda path, query: Answer(bodies[path[-15:-5]])) as traffic:
