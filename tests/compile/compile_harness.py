@@ -46,13 +46,16 @@ class Bench:
 
     def map(self, *bodies: Any, k: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run the query; the mapped rows. A body is JSON text (bytes) or something to encode."""
+        self.map_only(*bodies, k=k)
+        return self.engine.rows(f"SELECT * FROM {self.plan.query._mapped(self.mapped)} ORDER BY _p, _i, _nexus_row")
+
+    def map_only(self, *bodies: Any, k: dict[str, Any] | None = None) -> None:
+        """The same without its rows."""
         with self.raw.open("wb") as out:
             for n, body in enumerate(bodies):
                 text = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
                 out.write(b'{"p":%d,"k":%s,"b":%s}\n' % (n, json.dumps(k or {}).encode(), text))
-        query = self.plan.query
-        self.engine.query(query.map_sql(self.raw, self.mapped, RUN))
-        return self.engine.rows(f"SELECT * FROM {query._mapped(self.mapped)} ORDER BY _p, _i, _nexus_row")
+        self.engine.query(self.plan.query.map_sql(self.raw, self.mapped, RUN))
 
     def refused(self) -> dict[tuple[int, int], list[str]]:
         rows = self.engine.rows(self.plan.query.refused_sql(self.raw, RUN))

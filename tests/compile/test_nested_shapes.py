@@ -241,6 +241,44 @@ def test_a_record_kept_without_a_parent_that_is_wanted_now_is_not_replayed(feed)
             compose(record, b"", new.records, False, new.want.leaves)
 
 
+NULLS = [  # records, further fields, body, rows
+    ("data[].points[]", {"up": "parent.id"}, b'{"data":[{"id":"a"},{"id":"b","points":null},{"id":"c","points":[{"a":1},null]},null]}', [("1", "c"), (None, "c")]),
+    ("f.{t}.{c}.units.{u}[]", {"u": "u", "l": "parent.l"}, b'{"f":{"x":null,"y":{"c":null,"d":{"units":null},"e":{},"g":{"l":1,"units":{"U":null,"V":[{"a":1}]}}}}}', [("1", "V", "1")]),
+    ({"path": "f.{t}[]", "except": ["last"]}, {"t": "t"}, b'{"f":{"x":null,"last":null,"y":[{"a":1}]}}', [("1", "y")]),
+    ({"path": "f.{t}", "except": ["last"]}, {"t": "t"}, b'{"f":{"x":null,"last":{"a":5},"y":{"a":1}}}', [(None, "x"), ("1", "y")]),
+    ("data[].at", {"up": "parent.id"}, b'{"data":[{"id":"a"},{"id":"b","at":null},{"id":"c","at":{"a":1}},null]}', [(None, "a"), (None, "b"), ("1", "c"), (None, None)]),
+    ({"path": "d.{t}", "columns": ["a", "b"]}, {"t": "t"}, b'{"d":{"2024-01-01":[1,2],"2024-01-02":[3]}}', [("1", "2024-01-01"), ("3", "2024-01-02")]),
+]
+
+
+@pytest.mark.parametrize(("records", "more", "body", "wanted"), NULLS, ids=[str(n) for n in range(len(NULLS))])
+def test_what_is_null_or_absent_on_the_way(feed, records, more, body, wanted) -> None:
+    """The source says no to it unless `empty` allows it; here is what the query makes of it, and that quarantine numbers it alike."""
+    bench = feed({name: {"type": "Nullable(String)", "from": text} for name, text in {"a": "a", **more}.items()}, records=records)
+    source = bench.plan.source
+    assert [tuple(row[name] for name in ("a", *more)) for row in bench.map(body)] == wanted
+    for record, row in zip(records_of(body, source.records, False, source.want.leaves), wanted, strict=True):
+        [alone] = bench.map(compose(record, b"", source.records, False, source.want.leaves))
+        assert tuple(alone[name] for name in ("a", *more)) == row
+
+
+def test_a_hundred_thousand_records_behind_lists(feed) -> None:
+    """In lists of one to a thousand; two bodies of ten megabytes each."""
+    rng, data, n = random.Random(1), [], 0
+    while n < 100_000:
+        count = rng.choice([0, 1, 2, 10, 1000])
+        data.append({"id": f"s{len(data)}", "points": [{"t": n + i, "v": f"{n + i}.50", "text": "x" * 50} for i in range(count)]})
+        n += count
+    bench = feed({"t": "UInt32", "v": "Decimal(18, 2)", "id": {"type": "String", "from": "parent.id"}}, records="data[].points[]")
+    body = json.dumps({"data": data}).encode()
+    bench.map_only(body, body)
+    mapped = bench.plan.query._mapped(bench.mapped)
+    [row] = bench.engine.rows(f"SELECT count() AS c, uniqExact(_p, _i) AS u, countIf(_i = t AND v = t + 0.5) AS same, max(_i) AS last FROM {mapped}")
+    assert (row["c"], row["u"], row["same"], row["last"]) == (2 * n, 2 * n, 2 * n, n - 1)
+    found = {(row["_p"], row["id"]): row["c"] for row in bench.engine.rows(f"SELECT _p, id, count() AS c FROM {mapped} GROUP BY _p, id")}
+    assert found == {(p, item["id"]): len(item["points"]) for p in (0, 1) for item in data if item["points"]}
+
+
 def test_what_no_field_reads_is_captured_inside(feed) -> None:
     for path, words, body in (
         ("d[].{k}[]", {}, b'{"d":[{"x":[{"a":1,"q":1.50},{"a":2}],"y":[{"a":3,"r":[{"z": 2.0}]}]},{"w":[{"a":4,"q":null}]}]}'),

@@ -6,7 +6,8 @@ import pytest
 from compile_harness import plan_of
 
 from nexus_engine.compile import scalar_functions, sqlcheck
-from nexus_engine.compile.compiler import CompileError, check_with_engine
+from nexus_engine.compile.checks import check_with_engine
+from nexus_engine.compile.compiler import CompileError
 
 
 def bind(parts: tuple[str, ...]) -> str:

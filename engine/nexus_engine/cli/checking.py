@@ -28,7 +28,7 @@ class _Asked:
 def described(plans: Iterable[Plan]) -> list[Problem]:
     """What ClickHouse does not accept, with the line of the spec that says it."""
     from nexus_engine.clickhouse.engine import Engine
-    from nexus_engine.compile.compiler import check_with_engine
+    from nexus_engine.compile.checks import check_with_engine
     from nexus_engine.compile.feeds import place
     from nexus_engine.spec.loader import load_tree, read_text
     from nexus_engine.spec.model import Spec

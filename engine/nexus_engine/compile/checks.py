@@ -6,15 +6,18 @@ feed and held by tests; describing the whole would cost the engine 20 times as l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.compile.guards import guard
 from nexus_engine.compile.mapping import Field, cast_sql
+from nexus_engine.compile.problems import CompileProblem
 from nexus_engine.compile.query import Check
 
 if TYPE_CHECKING:
+    from nexus_engine.compile.plan import Plan
     from nexus_engine.compile.select import Layers
 
 
@@ -55,3 +58,31 @@ def _columns(fields: Iterable[Field], texts: Iterable[str] = ()) -> str:
 def _type(field: Field) -> str:
     kind = field.kind.bare
     return str(kind) if kind.container else f"Nullable({kind})"
+
+
+def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
+    """Ask the embedded engine to describe the query: wrong types and arguments in `sql:` are found before anything runs.
+
+    Args:
+        engine: a ``clickhouse.engine.Engine``; nothing is read or written.
+    """
+    from pathlib import Path
+
+    from nexus_engine.clickhouse.engine import EngineError
+    from nexus_engine.compile.query import filled
+
+    run = {"run_started_at": "2020-01-01 00:00:00", "run_id": "check", "feed": plan.feed}
+    problems: list[CompileProblem] = []
+    for check in plan.query.checks:
+        if problems and not check.path.startswith("fields."):
+            break
+        try:
+            engine.rows(f"DESCRIBE ({filled(check.select, Path('nothing.jsonl'), run)})")
+        except EngineError as error:
+            problems.append(CompileProblem(check.path, "bad-sql", _first_sentence(error.message)))
+    return problems
+
+
+def _first_sentence(message: str) -> str:
+    """ClickHouse's message without the query it repeats."""
+    return re.split(r": In scope |: while executing |\n", message, maxsplit=1)[0][:300]

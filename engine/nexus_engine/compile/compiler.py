@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -353,34 +352,6 @@ def compile_feed(
         CompileError: with every problem found.
     """
     return _Compiler(spec, formats, transformers or {}, vars or {}).plan()
-
-
-def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
-    """Ask the embedded engine to describe the query: wrong types and arguments in `sql:` are found before anything runs.
-
-    Args:
-        engine: a ``clickhouse.engine.Engine``; nothing is read or written.
-    """
-    from pathlib import Path
-
-    from nexus_engine.clickhouse.engine import EngineError
-    from nexus_engine.compile.query import filled
-
-    run = {"run_started_at": "2020-01-01 00:00:00", "run_id": "check", "feed": plan.feed}
-    problems: list[CompileProblem] = []
-    for check in plan.query.checks:
-        if problems and not check.path.startswith("fields."):
-            break
-        try:
-            engine.rows(f"DESCRIBE ({filled(check.select, Path('nothing.jsonl'), run)})")
-        except EngineError as error:
-            problems.append(CompileProblem(check.path, "bad-sql", _first_sentence(error.message)))
-    return problems
-
-
-def _first_sentence(message: str) -> str:
-    """ClickHouse's message without the query it repeats."""
-    return re.split(r": In scope |: while executing |\n", message, maxsplit=1)[0][:300]
 
 
 def _format(spec: Spec) -> tuple[str, dict[str, Any]]:

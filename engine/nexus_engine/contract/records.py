@@ -68,7 +68,7 @@ class Want(msgspec.Struct, frozen=True):
     """What a format must give: for formats without a record structure of their own (XML, CSV, fixed width).
 
     ``records`` is the record path as written in the spec; ``leaves`` are the field paths, as written, relative to
-    the record. The decoder yields records that are flat objects ``{leaf path: text or null}``. ``others`` says which records also
+    the record (in JSON, `parent.` at their beginning leads out of it). The decoder yields records that are flat objects ``{leaf path: text or null}``. ``others`` says which records also
     have what no leaf names, each text under its own name: none, the first :data:`SOME_RECORDS` of each JSON text (where a new
     name is noticed), or all. A format that can give them says ``gives_others = True``.
     """
