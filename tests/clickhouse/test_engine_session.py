@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from nexus_engine.clickhouse.engine import Engine, EngineError
+from nexus_engine.clickhouse.engine import SESSIONS, Engine, EngineError
 from nexus_engine.errors import StateDamaged
 
 
@@ -79,7 +79,22 @@ def test_a_query_has_a_deadline_and_a_memory_limit(engine):
     assert engine.rows("SELECT 1 AS x SETTINGS max_threads = 1", settings={"max_threads": 2}) == [{"x": 1}]
 
 
-def test_threads_share_the_session(engine):
+def test_queries_of_several_threads_run_side_by_side_and_more_than_there_are_sessions_wait(engine):
+    engine.query("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
+    threads = [threading.Thread(target=engine.query, args=(f"INSERT INTO t SELECT {n} + sleepEachRow(2.5)",)) for n in range(SESSIONS - 1)]
+    for thread in threads:
+        thread.start()
+    seen = set()
+    while any(thread.is_alive() for thread in threads):
+        seen.add(engine.rows("SELECT count() AS n FROM system.processes WHERE query_kind = 'Insert'")[0]["n"])
+    assert max(seen) == SESSIONS - 1
+    more = [threading.Thread(target=engine.query, args=(f"INSERT INTO t SELECT {n} + sleepEachRow(0.05)",)) for n in range(10, 30)]
+    [t.start() for t in more], [t.join() for t in more]
+    assert engine.rows("SELECT count() AS rows, uniqExact(n) AS different FROM t") == [{"rows": SESSIONS + 19, "different": SESSIONS + 19}]
+    assert engine.rows("SELECT uniqExact(getSetting('max_execution_time')) AS n, any(timezone()) AS tz") == [{"n": 1, "tz": "UTC"}]
+
+
+def test_threads_share_the_tables(engine):
     engine.query("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
     failed: list[BaseException] = []
 

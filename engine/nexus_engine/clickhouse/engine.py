@@ -1,7 +1,8 @@
-"""The one embedded ClickHouse (chdb) session of the process.
+"""The one embedded ClickHouse (chdb) of the process.
 
 chdb takes a folder for itself with a file lock, allows one folder per process, and hangs in a forked child: an ``Engine`` is
-opened once, used from any thread (queries run side by side, without the GIL), and never carried over a fork.
+opened once, used from any thread, and never carried over a fork. A session of chdb answers one query after the other; queries of
+several threads run side by side (without the GIL) in a session each.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ _CODE = re.compile(r"Code: (\d+)\.\s*(?:DB::Exception: )?")
 _NAME = re.compile(r"[a-z_0-9]+\Z")
 
 
+SESSIONS = 4  # at most; a query beyond them waits for one to end
+
+
 class EngineError(Exception):
     """A query failed. ``code`` is ClickHouse's error code (0 when it gave none), ``message`` its text without the code."""
 
@@ -68,10 +72,11 @@ class Engine:
     def __init__(self, path: Path | None, *, settings: Mapping[str, str | int] | None = None) -> None:
         self._path = path
         self._settings = {**PINNED, **(settings or {})}
-        self._session: Any = None
+        self._idle: list[Any] = []
+        self._count = 0  # of sessions: idle, in use, and being opened
         self._closed = False
+        self._changed = threading.Condition()
         self._opening = threading.Lock()
-        self._asking = threading.Lock()
         self._pid = os.getpid()
         # Here and not at the first query: while chdb is imported it changes the working directory of the whole process, and
         # a thread that opens a relative path meanwhile does not find it. Engines are made before threads are.
@@ -104,39 +109,63 @@ class Engine:
 
     def close(self) -> None:
         """Wait for nothing: callers have ended their queries. May be called twice."""
-        with self._opening:
+        with self._changed:
             self._closed = True
-            session, self._session = self._session, None
-        if session is not None and os.getpid() == self._pid:
-            session.close()
+            idle, self._idle = self._idle, []
+            self._changed.notify_all()
+        if os.getpid() == self._pid:
+            for session in idle:
+                session.close()
 
     def _run(self, sql: str, format: str, params: Mapping[str, str] | None, settings: Mapping[str, str | int] | None) -> bytes:
-        session = self._session or self._open()
         text = f"{sql.rstrip().rstrip(';')}{_settings_clause(settings)}"
         escaped = {name: _escape(value) for name, value in (params or {}).items()}
-        with self._asking:  # a session answers one query after the other anyway
+        with self._session() as session:
             try:
                 return bytes(session.query(text, format, params=escaped).bytes() or b"")
             except Exception as error:  # noqa: BLE001  chdb raises RuntimeError, ChdbError and others alike
                 _drop_leftover(session)
                 raise engine_error(error) from None
 
-    def _open(self) -> Any:
-        with self._opening:
-            if self._session is not None:
-                return self._session
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        """An idle session; a new one while there are fewer than allowed; else the next that becomes idle."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._count < SESSIONS or self._closed)
             if self._closed or os.getpid() != self._pid:
                 raise EngineError(0, "the engine is closed, or was carried over a fork, which chdb does not survive")
+            session = self._idle.pop() if self._idle else None
+            self._count += session is None
+        try:
+            if session is None:
+                session = self._open()
+            yield session
+        finally:
+            self._give_back(session)
+
+    def _give_back(self, session: Any) -> None:
+        with self._changed:
+            kept = session is not None and not self._closed
+            if kept:
+                self._idle.append(session)
+            else:
+                self._count -= 1
+            self._changed.notify()
+        if session is not None and not kept:
+            session.close()
+
+    def _open(self) -> Any:
+        with self._opening:
             if self._path is not None:
                 try:
                     self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 except OSError as error:
                     raise _unusable(self._path, str(error)) from error
                 _refuse_second_owner(self._path)
-            self._session = _connect(self._path)
+            session = _connect(self._path)
             pinned = ", ".join(f"{name} = {_setting(value)}" for name, value in self._settings.items())
-            self._session.query(f"SET {pinned}", "Null")
-            return self._session
+            session.query(f"SET {pinned}", "Null")
+            return session
 
 
 def _drop_leftover(session: Any) -> None:
