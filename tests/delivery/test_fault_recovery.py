@@ -305,6 +305,21 @@ def test_one_record_that_cannot_be_read_holds_back_no_other(text: bytes, reason:
         assert found.page == AT
 
 
+@pytest.mark.fault("F10: duplicate keys", behaviour="around the records: the last one counts, for paging and for what lands alike; a total that is missed is `incomplete`")
+@pytest.mark.parametrize(
+    ("body", "status", "landed"),
+    [
+        (b'{"count": 15, "rows": [{"id": 99, "v": 1}], ' + BODY[1:], "ok", WHOLE),
+        (BODY[:-1] + b', "rows": [{"id": 99, "v": 1}]}', "incomplete", [*(n for n in WHOLE if n // 10 != 3), 99]),
+        (BODY[:-1] + b', "rows": []}', "incomplete", ids(range(1, AT))),
+    ],
+)
+def test_a_name_that_stands_twice_around_the_records(body: bytes, status: str, landed: list[int], tmp_path: Path) -> None:
+    with RawServer(Api(always(answer(body)))) as server:
+        report, found, _ = World(tmp_path, {}).run(server.url)
+    assert (report.status, report.read, found) == (status, len(landed), landed)
+
+
 @pytest.mark.fault("F10: a BOM", behaviour="is taken off")
 @pytest.mark.fault("F15: a new field", behaviour="is left where it is; the columns of the spec land")
 @pytest.mark.parametrize("body", [b"\xef\xbb\xbf" + BODY, BODY.replace(b'"v"', b'"new": {"deep": [1, {"x": null}]}, "v"')])
