@@ -58,7 +58,8 @@ def _proven(kind: CHType, parsed: str, text: str) -> str:
         shown, read = f"toString({parsed})", f"concat(substring({text}, 1, 10), ' ', substring({text}, 12))"
     else:
         shown, read = f"formatDateTime({parsed}, '%F %T{'.%f' if kind.numbers else ''}')", f"overlay({text}, ' ', 11, 1)"
-    return f"(length({text}) >= 19 AND startsWith({shown}, {read}))"
+    # not AND: what stands behind it is worked out lazily, and the parsed time a second time for the result
+    return f"bitAnd(length({text}) >= 19, startsWith({shown}, {read}))"
 
 
 def _iso(kind: CHType, text: str) -> str:
