@@ -37,48 +37,74 @@ def found(body: bytes, paths: Iterable[str]) -> Mapping[str, str]:
     return _in_lines(body[:LOOKED_AT], wanted)
 
 
-@dataclass
-class _Open:
-    """An element that is open, and what it has so far."""
+@dataclass(frozen=True)
+class _Wanted:
+    """A path: its elements, outermost first, and perhaps an attribute of the innermost."""
 
-    name: str
+    path: str
+    steps: tuple[str, ...]
+    attribute: str
+
+    @property
+    def depths(self) -> set[int]:
+        """How many elements are open where it can be: from the root element, or below it."""
+        return {len(self.steps), len(self.steps) + 1} if self.steps else {1}
+
+    def fits(self, opened: list[str]) -> bool:
+        """Whether it is the innermost open element; ``opened`` is of a fitting depth."""
+        return not self.steps or all(map(_fits, self.steps, opened[len(opened) - len(self.steps) :]))
+
+
+@dataclass
+class _Text:
+    """An element whose text is wanted, while it is open."""
+
+    wanted: _Wanted
+    depth: int
     attributes: dict[str, str]
     texts: list[str] = field(default_factory=list)
 
 
-def _in_xml(body: bytes, wanted: tuple[str, ...]) -> dict[str, str]:
-    steps = {path: [step for step in path.split("/") if step] for path in wanted}
-    texts: dict[str, str] = {}
-    opened: list[_Open] = []
+def _in_xml(body: bytes, paths: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    opened: list[str] = []
+    reading: list[_Text] = []
+    at: dict[int, list[_Wanted]] = {}
+    for wanted in map(_wanted, paths):
+        for depth in wanted.depths:
+            at.setdefault(depth, []).append(wanted)
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        opened.append(_Open(name, attributes))
+        opened.append(name)
         if len(opened) > _DEPTH:
             raise _Enough
-        for path, parts in steps.items():
-            if parts and parts[-1].startswith("@") and path not in texts and _at(parts[:-1], opened):
-                value = next((value for key, value in attributes.items() if _fits(parts[-1][1:], key)), None)
-                if value is not None:
-                    texts[path] = value
+        text(" ")
+        for wanted in at.get(len(opened), ()):
+            if wanted.path in found or not wanted.fits(opened):
+                continue
+            if not wanted.attribute:
+                reading.append(_Text(wanted, len(opened), attributes))
+            elif (value := next((value for key, value in attributes.items() if _fits(wanted.attribute, key)), None)) is not None:
+                found[wanted.path] = value
 
     def end(_: str) -> None:
-        closed = opened[-1]
-        text = " ".join(" ".join(closed.texts).split())
-        for path, parts in steps.items():
-            if parts and path not in texts and _at(parts, opened):
-                texts[path] = text or " ".join(closed.attributes.values())
+        while reading and reading[-1].depth == len(opened):
+            whole = reading.pop()
+            found.setdefault(whole.wanted.path, " ".join("".join(whole.texts).split()) or " ".join(whole.attributes.values()))
         opened.pop()
-        if opened and text:
-            opened[-1].texts.append(text)
+        text(" ")
+
+    def text(data: str) -> None:
+        for item in reading:
+            item.texts.append(data)
 
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = lambda data: opened[-1].texts.append(data) if opened else None
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
     parser.EntityDeclHandler = _refuse
     with suppress(expat.ExpatError, _Enough, LookupError, ValueError):  # what stood before it was found
         parser.Parse(body, False)
-    return texts
+    return found
 
 
 class _Enough(Exception):
@@ -89,12 +115,10 @@ def _refuse(*_: object) -> None:
     raise _Enough
 
 
-def _at(steps: list[str], opened: list[_Open]) -> bool:
-    """Whether the innermost open element is at these steps, from the root element or below it; without steps: the root element."""
-    names = [item.name for item in opened]
-    if not steps:
-        return len(names) == 1
-    return any(len(below) == len(steps) and all(map(_fits, steps, below)) for below in (names, names[1:]))
+def _wanted(path: str) -> _Wanted:
+    steps = [step for step in path.split("/") if step]
+    attribute = steps.pop()[1:] if steps and steps[-1].startswith("@") else ""
+    return _Wanted(path, tuple(steps), attribute)
 
 
 def _fits(step: str, name: str) -> bool:
