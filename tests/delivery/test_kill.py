@@ -34,9 +34,9 @@ CLEAN = {
     "books_open": 0, "in_flight": 0, "landed_wrong": 0, "files_left": [],
 }
 WORKERS = 2
+POINTS = [p for p in crash.POINTS if not p.startswith(("archive.", "replace."))]  # swept by tests/archive and test_movers_kill
 # Points that only a process with something to recover comes to: it is killed once before, with a batch staged.
-POINTS = [p for p in crash.POINTS if not p.startswith("replace.")]  # those are swept by test_movers_kill
-RECOVERY = [p for p in crash.POINTS if p.startswith(("recovery.", "orphans.", "uncertain.", "missing."))]
+RECOVERY = [p for p in POINTS if p.startswith(("recovery.", "orphans.", "uncertain.", "missing."))]
 FEED = """
 name: {name}
 source:

@@ -70,7 +70,7 @@ def test_a_killed_second_run_revises_and_adds_once(tmp_path, capsys):
     (home / "plans.json").write_bytes(keyed())
     assert child(home).returncode == 0
     (home / "source.json").write_text(source(second))
-    homes, points = sweep(tmp_path, home, False, [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "replace."))])
+    homes, points = sweep(tmp_path, home, False, [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "archive.", "replace."))])
     assert {"query.mapped", "query.finished", "spool.renamed", "intent.after", "insert.after", "done.before"} <= points
     again = child(*homes)
     assert again.returncode == 0, again.stderr[-3000:]

@@ -61,6 +61,7 @@ FEED: dict[str, Any] = {
         "ttl": "date + INTERVAL 1 YEAR", "settings": {"index_granularity": "8192"}, "ddl": "auto",
     },
     "new_fields": "capture",
+    "archive": {"keep": "30d", "max_size": "1GB"},
     "max_refused": "0.5",
 }  # fmt: skip
 

@@ -30,6 +30,10 @@ MISTAKES = [  # (what replaces or follows the sound feed, path, code, word in me
     ("transform: [{plugin: shuot}]", "transform[0].plugin", "unknown-name", "did you mean `shout`?"),
     ("transform: [{plugin: shout, lod: true}]", "transform[0].lod", "unknown-key", "did you mean `loud`?"),
     ("max_refused: 2", "max_refused", "wrong-value", "1.0"),
+    ("archive: {keep: 0s}", "archive.keep", "wrong-value", "more than no time"),
+    ("archive: {kep: 1d}", "archive.kep", "unknown-key", "did you mean `keep`?"),
+    ("archive: {max_size: 1}", "archive.max_size", "wrong-value", "a size like"),
+    ("archive: sometimes", "archive", "wrong-value", "true or false or a mapping"),
     ("description: '{{ vars.x }}'", None, None, None),
 ]
 

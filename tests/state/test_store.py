@@ -14,7 +14,7 @@ import pytest
 from nexus_engine.contract.sink import Batch, Column, Target
 from nexus_engine.errors import Locked, PositionConflict, StateDamaged
 from nexus_engine.state.history import KEEP_QUARANTINED, KEEP_RUNS
-from nexus_engine.state.records import MAX_RAW_BYTES, Intent, Quarantined, Request, WindowCounts
+from nexus_engine.state.records import MAX_RAW_BYTES, Body, Intent, Quarantined, Request, WindowCounts
 from nexus_engine.state.store import Store
 from nexus_engine.state.tables import SCHEMA
 
@@ -330,6 +330,45 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
     assert store.begin_replace("f", "replace 1..2")
     store.close()
     Store.open(path, read_only=True).close()
+
+
+def test_a_file_of_version_2_gets_the_index_of_the_archive(tmp_path):
+    path = tmp_path / "state.db"
+    Store.open(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE body")
+        db.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+    store = Store.open(path)
+    assert store.readings("f") == [] and store.kept_sizes() == []
+    store.close()
+
+
+def kept(number, **words):
+    names = {"partition": "p", "sha256": f"{number:064}", "at": f"2024-01-0{number}T00:00:00.000Z", "size": 100, "packed": 10, **words}
+    return Body(exchange=number, method="GET", url="u", status=200, first_row=number, last_row=number, **names)
+
+
+def test_answers_are_there_exactly_when_their_rows_are(store):
+    with pytest.raises(PositionConflict):
+        store.stage(intent(store, rows=2, advances={"p": (9, 10)}, bodies=(kept(1),)))
+    assert store.readings("f") == []
+    one = intent(store, rows=2, bodies=(kept(1), kept(2)))
+    store.stage(one)
+    [reading] = store.readings("f")
+    assert [(body.exchange, body.batch_id) for body in store.answers(reading)] == [(1, one.id), (2, one.id)]
+    assert [body.exchange for body in store.answers_of(one.id, 2)] == [2] and store.answers_of(one.id, 3) == []
+    assert store.readings("f", "2024-01-02") == [] and len(store.readings("f", "2024-01-01")) == 1
+    assert store.unknown_bodies([f"{number:064}" for number in (1, 5)]) == [f"{5:064}"]
+
+
+def test_the_oldest_answers_go_but_none_of_a_batch_that_has_not_landed(store):
+    first = intent(store, rows=2, bodies=(kept(1), kept(2), kept(3)))
+    store.stage(first)
+    assert store.expire_bodies("f", "2030", 0) == set()
+    store.done(first.id)
+    assert store.expire_bodies("f", "2024-01-02", 10_000) == {f"{1:064}"}
+    assert store.expire_bodies("f", "2024-01-02", 10) == {f"{2:064}"}
+    assert [(size.feed, size.answers, size.packed) for size in store.kept_sizes()] == [("f", 1, 10)]
 
 
 def test_records_leave_the_quarantine_once(store):

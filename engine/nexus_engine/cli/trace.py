@@ -1,4 +1,4 @@
-"""`nexus-engine trace TABLE --where ...`: from landed rows back to their batch, run and requests."""
+"""`nexus-engine trace TABLE --where ...`: from landed rows back to their batch, run, requests and kept answers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ SHOWN_REQUESTS = 50
 @click.argument("table")
 @click.option("--where", metavar="SQL", required=True, help="Which rows: a condition over the table's columns.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="Rows to follow.")
+@click.option("--body", "as_body", is_flag=True, help="Print the kept body that the rows came from, and nothing else.")
 @verb
-def command(context: Context, table: str, where: str, limit: int) -> None:
-    """Follow landed rows back to their batch, run and requests.
+def command(context: Context, table: str, where: str, limit: int, as_body: bool) -> None:
+    """Follow landed rows back to their batch, run, requests and kept answers.
 
-    TABLE is written `database.table`. Fails when no row matches.
+    TABLE is written `database.table`. Fails when no row matches. Answers are kept for feeds with `archive: true`.
     """
     rows = _rows(context, table, where, limit)
     batches: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         batches.setdefault(str(row.pop("_nexus_batch")), []).append({"_nexus_row": row.pop("_nexus_row"), **row})
     store = context.store()
-    found = [{**origin(store, batch), "rows": some} for batch, some in batches.items()]
+    found = [{**origin(store, batch), "answers": _answers(context, store, batch, some), "rows": some} for batch, some in batches.items()]
+    if as_body:
+        _print_body(context, [answer for item in found for answer in item["answers"]])
+        return
     if context.out.as_json:
         context.out.json(found)
     else:
@@ -80,6 +84,43 @@ def origin(store: Store, batch_id: str) -> dict[str, Any]:
     return facts
 
 
+def _answers(context: Context, store: Store, batch_id: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The kept answers that the rows came from, each once, with its rows and its file."""
+    import msgspec
+
+    folder = context.project.data_dir / "archive"
+    found: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        for body in store.answers_of(batch_id, row["_nexus_row"]):
+            file = str(folder / body.sha256[:2] / f"{body.sha256}.zst")
+            known = found.setdefault(body.id, {**msgspec.to_builtins(body), "file": file, "rows": []})
+            known["rows"].append(row["_nexus_row"])
+    return list(found.values())
+
+
+def _print_body(context: Context, answers: list[dict[str, Any]]) -> None:
+    """The one body on stdout, byte by byte.
+
+    Raises:
+        NexusError: the rows came from none that is kept, or from several.
+        BodyLost: its file is missing or damaged.
+    """
+    import sys
+
+    from nexus_engine.deliver.archive import Archive
+    from nexus_engine.errors import NexusError
+    from nexus_engine.host.redact import Redactor
+
+    bodies = {answer["sha256"]: answer["size"] for answer in answers}
+    if len(bodies) != 1:
+        what = f"these rows came from {len(bodies)} bodies" if bodies else "no body is kept of what these rows came from"
+        hint = "narrow --where to rows of one of them; without --body they are listed" if bodies else "keep answers: `archive: true` in the feed"
+        raise NexusError(what, where=str(context.project.data_dir / "archive"), did="nothing was printed", do=hint)
+    [(sha256, size)] = bodies.items()
+    Archive(context.project.data_dir / "archive", Redactor()).unpack(sha256, size, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
 def _show(context: Context, item: dict[str, Any]) -> None:
     out, batch, run = context.out, item["batch"], item["run"]
     out.line(f"batch {item['batch_id']}")
@@ -93,5 +134,22 @@ def _show(context: Context, item: dict[str, Any]) -> None:
         out.line(f"  run      {run['run_id']} ({run['trigger']}, {run['status']}), {run['started_at']}")
     for request in item["requests"]:
         out.line(f"  request  {request['at']} {request['method']} {request['status'] or request['error']} {request['url']}")
+    for answer in item["answers"]:
+        out.line(f"  answer   {answer['at']} {answer['method']} {answer['status']} {answer['url']}")
+        again = f", first of batch {answer['origin']}" if answer["origin"] else ""
+        out.line(f"           page {answer['page']} of run {answer['run_id']}{again}; {answer['size']} bytes, rows {_ranges(answer['rows'])}")
+        out.line(f"           sha256 {answer['sha256']}")
+        out.line(f"           {answer['file']}")
     if item["why"]:
         out.note(f"  {item['why']}")
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`1-3, 7` for 1, 2, 3 and 7."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)

@@ -32,13 +32,16 @@ def _last(mapped: str, columns: Sequence[OutColumn], key: Sequence[str]) -> str:
     return f"SELECT {items}, _nexus_row, _p FROM {mapped} WHERE _ok AND _nexus_row IN ({newest})"
 
 
-def _latest(columns: Sequence[OutColumn], key: Sequence[str], mapped: str, current: str) -> str:
-    """The table's newest row of each key of the batch: the compared columns as one tuple `_nexus_old`."""
+def _latest(columns: Sequence[OutColumn], key: Sequence[str], mapped: str, current: str, *, aged: bool) -> str:
+    """The table's newest row of each key of the batch: the compared columns as one tuple `_nexus_old`; with ``aged`` its batch, a number,
+    as `_nexus_at`."""
+    age = ", max(toUInt128(_nexus_batch)) AS _nexus_at" if aged else ""
     keys = ", ".join(map(ident, key))
     wanted = ", ".join(f"{_typed(column)}" for column in columns if column.name in key)
     order = ", ".join(ident(column.name) for column in columns if column.name in key)
     return (
-        f"SELECT {keys}, argMax(tuple({', '.join(_compared(columns, key))}), {NEWEST}) AS _nexus_old, 1 AS _nexus_had FROM {current}\n"
+        f"SELECT {keys}, argMax(tuple({', '.join(_compared(columns, key))}), {NEWEST}) AS _nexus_old, "
+        f"1 AS _nexus_had{age} FROM {current}\n"
         f"    WHERE ({order}) IN (SELECT {wanted} FROM {mapped} WHERE _ok) GROUP BY {keys}"
     )
 
@@ -52,22 +55,37 @@ def _compared(columns: Sequence[OutColumn], key: Sequence[str]) -> list[str]:
     ] or ["1"]
 
 
-def _joined(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str) -> str:
+def _joined(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str, *, aged: bool) -> str:
     """The batch's rows with `_nexus_had` (the key is known) and `_nexus_same` (and nothing differs)."""
     keys = ", ".join(map(ident, key))
     return (
         f"SELECT *, _nexus_had AND isNotDistinctFrom(tuple({', '.join(_compared(columns, key))}), _nexus_old) AS _nexus_same\n"
         f"  FROM ({_last(mapped, columns, key)}) AS batch\n"
-        f"  LEFT JOIN ({_latest(columns, key, mapped, current)}) AS latest USING ({keys})"
+        f"  LEFT JOIN ({_latest(columns, key, mapped, current, aged=aged)}) AS latest USING ({keys})"
     )
 
 
-def verdicts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None) -> str:
-    """SELECT of `_p, _nexus_row, verdict` of the last good row of each key: 1 new, 2 revised, 3 unchanged."""
+def verdicts(mapped: str, columns: Sequence[OutColumn], key: Sequence[str], current: str | None, ages: str | None = None) -> str:
+    """SELECT of `_p, _nexus_row, verdict` of the last good row of each key: 1 new, 2 revised, 3 unchanged, and with ``ages`` 4: the
+    table's row came from a later answer."""
     if current is None:
         return f"SELECT _p, _nexus_row, toUInt8(1) AS verdict FROM ({_last(mapped, columns, key)})"
-    joined = _joined(mapped, columns, key, current)
+    joined = _joined(mapped, columns, key, current, aged=ages is not None)
+    if ages is not None:
+        return (
+            "SELECT _p, _nexus_row, toUInt8(multiIf(_nexus_same, 3, _nexus_had AND if(_nexus_weighed, _nexus_weight, _nexus_at) > _nexus_origin, "
+            f"4, _nexus_had, 2, 1)) AS verdict FROM ({joined}) AS joined\n"
+            f"  LEFT JOIN (SELECT assumeNotNull(p) AS _p, toUInt128(toUUID(origin)) AS _nexus_origin FROM {ages} WHERE isNotNull(p)) AS mine USING (_p)\n"
+            "  LEFT JOIN (SELECT toUInt128(toUUID(batch)) AS _nexus_at, toUInt128(toUUIDOrZero(origin)) AS _nexus_weight, 1 AS _nexus_weighed "
+            f"FROM {ages} WHERE batch != '') AS theirs USING (_nexus_at)"
+        )
     return f"SELECT _p, _nexus_row, toUInt8(multiIf(_nexus_same, 3, _nexus_had, 2, 1)) AS verdict FROM ({joined})"
+
+
+def age_file(path: Path) -> str:
+    """A file with how old answers are, as a relation. A line is `{"p": 3, "origin": <batch>}`, the batch in which the answer of a
+    payload first came, or `{"batch": <id>, "origin": <batch>}`, the same for a batch of the table that was parsed again."""
+    return f"file({literal(str(path))}, 'JSONEachRow', 'p Nullable(UInt32), batch String, origin String')"
 
 
 def verdict_file(path: Path) -> str:

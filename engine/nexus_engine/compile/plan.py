@@ -97,6 +97,13 @@ class SchedulePlan(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
 
 
+class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers are kept for ``keep_s`` seconds, and no more than ``max_bytes`` of them, compressed."""
+
+    keep_s: float
+    max_bytes: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One feed, compiled. ``spec_hash`` is over the whole spec; ``position_hash`` only over what gives a stored position
     its meaning. ``spec_file`` is for messages; ``max_refused`` a share from 0 to 1."""
@@ -110,6 +117,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     cursor: CursorPlan | None = None
     schedule: SchedulePlan | None = None
+    archive: ArchivePlan | None = None
     ddl: Literal["auto", "check"] = "auto"
     max_refused: float = 0.5
     enabled: bool = True

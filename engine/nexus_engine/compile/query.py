@@ -115,12 +115,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """Rows `_p, _i, reasons Array(String)`, each reason `<field>: <code>: <text>`; none for a record that is good."""
         return filled(self.reasons, raw, run) + _SETTINGS_SQL
 
-    def stats_sql(self, mapped: Path) -> str:
-        """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records."""
+    def stats_sql(self, mapped: Path, *, ends: bool = False) -> str:
+        """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records; with ``ends`` also
+        `first_row` and `last_row` of its good ones."""
         cursor = f"toString(maxIf({self.cursor}, _ok))" if self.cursor else "CAST(NULL, 'Nullable(String)')"
+        numbers = ", minIf(_nexus_row, _ok) AS first_row, maxIf(_nexus_row, _ok) AS last_row" if ends else ""
         return (
             f"SELECT _p, count() AS read, countIf(_ok) AS ok, countIf(_filtered) AS filtered, "
-            f"{cursor} AS cursor_max\nFROM {self._mapped(mapped)} GROUP BY _p ORDER BY _p{_SETTINGS_SQL}"
+            f"{cursor} AS cursor_max{numbers}\nFROM {self._mapped(mapped)} GROUP BY _p ORDER BY _p{_SETTINGS_SQL}"
         )
 
     def rules_sql(self, mapped: Path, run: Mapping[str, str] | None = None) -> str | None:
@@ -134,9 +136,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """What the batch rules say of the counts."""
         return judge(self.rules, row)
 
-    def compare_sql(self, mapped: Path, out: Path, current: str | None) -> str:
-        """Mapped file to a file of verdicts: one row for the last good row of each key. For a target with a key."""
-        rows = compare.verdicts(self._mapped(mapped), self.columns, self.key, current)
+    def compare_sql(self, mapped: Path, out: Path, current: str | None, ages: Path | None = None) -> str:
+        """Mapped file to a file of verdicts: one row for the last good row of each key. For a target with a key. ``ages``: a file
+        of `compile.compare.age_file`, for answers that are parsed again."""
+        rows = compare.verdicts(self._mapped(mapped), self.columns, self.key, current, compare.age_file(ages) if ages else None)
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
     def compare_counts_sql(self, verdicts: Path) -> str:

@@ -150,4 +150,6 @@ def encode_text(value: Any) -> Any:
     """The ``enc_hook`` of msgspec: the inverse of :func:`decode_text`."""
     if isinstance(value, (Duration, Rate, Quota)):
         return value.text
+    if isinstance(value, ByteSize):
+        return f"{int(value)}B"
     raise NotImplementedError(f"no encoder for {type(value)!r}")

@@ -40,6 +40,8 @@ class Payload:
     safe. ``again``: the next reading sends the same records once more (its position is that of the payload before it), so they
     land only where a key tells that they have. ``cursor`` of a window's last payload is the value of the header that the request
     names (``ReadRequest.header``), as text; None leaves the position where it is. ``unchanged``: the source found that what it read last time has not changed, and sends no records.
+    ``total`` is the number of records the source says the window has. ``kept`` is the host's: what its archive has of the answers
+    this came from; a source leaves it empty.
     """
 
     body: bytes | list[dict[str, Any]]
@@ -52,6 +54,7 @@ class Payload:
     unchanged: bool = False
     again: bool = False
     cursor: str | None = None
+    kept: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True)

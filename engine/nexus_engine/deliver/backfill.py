@@ -74,7 +74,7 @@ class Range:
         _refuse_twice(plan, self, session.store.positions(plan.feed), tickets, session.reader.now())
         lenient = msgspec.structs.replace(plan, query=without_rules(plan, AGE_RULES))
         return Job(
-            plan=lenient, tickets=tickets, due=lambda ticket: self.due(cursor, ticket.safe), read=session.reader.units(plan, report, halt),
+            plan=lenient, tickets=tickets, due=lambda ticket: self.due(cursor, ticket.safe), read=session.reader.units(plan, report, halt, session.reader.keeping(plan, report)),
             threads=threads(plan), position_hash=plan.position_hash, windows=sum(self.left(cursor, ticket) for ticket in tickets),
             whole=found.whole,
         )

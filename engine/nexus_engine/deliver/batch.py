@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.plan import Plan
@@ -34,12 +36,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class PageStats:
-    """Counts of one payload; ``cursor_max`` is the greatest cursor value among its rows, as text."""
+    """Counts of one payload; ``cursor_max`` is the greatest cursor value among its rows, as text. ``first_row`` and ``last_row``:
+    the ``_nexus_row`` of its good rows, where answers are kept."""
 
     read: int = 0
     ok: int = 0
     filtered: int = 0
     cursor_max: str | None = None
+    first_row: int | None = None
+    last_row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class Worked:
 
 @dataclass
 class Bench:
-    """What a batch is worked with. ``run`` fills the query's run values; ``folder`` is ``raw/``."""
+    """What a batch is worked with. ``run`` fills the query's run values; ``folder`` is ``raw/``. ``ages`` of what is parsed again:
+    the lines of an age file (``compile.compare.age_file``)."""
 
     plan: Plan
     engine: Engine
@@ -76,6 +82,7 @@ class Bench:
     folder: Path
     run: Mapping[str, str]
     goes: str = ""  # SQL of rows in the table that will be removed: the compare does not see them
+    ages: Callable[[Stage], Iterable[Mapping[str, object]]] | None = None
     files: list[Path] = field(default_factory=list)
 
     def file(self, name: str) -> Path:
@@ -130,7 +137,7 @@ def select(worked: Worked, bench: Bench) -> None:
         current = bench.sink.current(bench.plan.target)
         if current is not None and bench.goes:
             current = f"(SELECT *, _nexus_batch, _nexus_row FROM {current} WHERE NOT {bench.goes})"
-        engine.query(query.compare_sql(mapped, verdicts, current))
+        engine.query(query.compare_sql(mapped, verdicts, current, _ages(worked.stage, bench)))
         found = {int(row.pop("_p")): {name: int(n) for name, n in row.items()} for row in engine.rows(query.compare_counts_sql(verdicts))}
         worked.counts = {p: _superseded(stats.ok, found.get(p, {})) for p, stats in worked.stats.items()}
     worked.rows = sum(count["new"] + count.get("revised", 0) for count in worked.counts.values())
@@ -139,6 +146,16 @@ def select(worked: Worked, bench: Bench) -> None:
     elif worked.rows:
         worked.spool = bench.file(f"{worked.stage.path.stem}.spool.arrow")
         engine.query(query.finish_sql(mapped, worked.spool, verdicts))
+
+
+def _ages(stage: Stage, bench: Bench) -> Path | None:
+    """How old the answers of a batch are when they are parsed again: a row that a later answer gave stays."""
+    if bench.ages is None:
+        return None
+    path = bench.file(f"{stage.path.stem}.ages.jsonl")
+    with path.open("wb") as out:
+        out.writelines(msgspec.json.encode(line) + b"\n" for line in bench.ages(stage))
+    return path
 
 
 def _superseded(good: int, found: dict[str, int]) -> dict[str, int]:
@@ -189,8 +206,9 @@ def query_failed(error: EngineError, plan: Plan) -> StopFeed:
 
 def _stats(bench: Bench, mapped: Path) -> dict[int, PageStats]:
     found = {}
-    for row in bench.engine.rows(bench.plan.query.stats_sql(mapped)):
-        found[int(row["_p"])] = PageStats(int(row["read"]), int(row["ok"]), int(row["filtered"]), row["cursor_max"])
+    for row in bench.engine.rows(bench.plan.query.stats_sql(mapped, ends=bench.plan.archive is not None)):
+        ends = (row.get("first_row"), row.get("last_row")) if int(row["ok"]) else (None, None)
+        found[int(row["_p"])] = PageStats(int(row["read"]), int(row["ok"]), int(row["filtered"]), row["cursor_max"], *ends)
     return found
 
 

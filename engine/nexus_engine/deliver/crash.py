@@ -7,6 +7,7 @@ the third time. Tests sweep every point and every visit until a run ends untouch
 What holds after a kill at each point:
 
 ======================  ==================================================================================================
+archive.written/kept    nothing durable happened but a body that no batch has: it is removed at the next start
 stage.* query.*         nothing durable happened; the next run asks again from the old position
 spool.*                 the same; the orphan file is removed at the next start
 intent.before           the same
@@ -19,6 +20,7 @@ recovery.* orphans.*    recovery begins again from its start
 replace.begun           the same command begins anew: nothing of the range was read
 replace.before/removed  everything new is in the table; the same command removes what is old, which may be repeated
 replace.after           the range is replaced; the same command would do it once more
+archive.expired/freed   the next start removes the bodies that no batch has any more
 ======================  ==================================================================================================
 """
 
@@ -29,6 +31,8 @@ import signal
 from collections import Counter
 
 POINTS = (
+    "archive.written",  # a body is written, under its temporary name
+    "archive.kept",
     "stage.closed",  # the raw file is written
     "query.mapped",  # the mapped Arrow file is written
     "query.finished",  # the produced spool file is written, under its temporary name
@@ -58,6 +62,8 @@ POINTS = (
     "replace.before",  # all of the range is read and safe
     "replace.removed",
     "replace.after",
+    "archive.expired",  # the index has forgotten the oldest answers
+    "archive.freed",
 )
 
 visits: Counter[str] = Counter()  # while the variable is set: how often this process came to each point

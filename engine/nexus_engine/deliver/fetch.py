@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Partition, Payload
 from nexus_engine.deliver.batch import Worked
+from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, close, opened
 from nexus_engine.errors import Incomplete, NexusError, NotYet, PluginFailed, Reconnect, StopAll
 from nexus_engine.state.positions import spaced
@@ -123,6 +124,7 @@ class Job:
         whole: False when the engine stopped before all partitions were known.
         goes: SQL of rows in the table that this job will remove: the compare does not see them.
         finish: called under the table's lock once everything of every partition is read and safe; how many rows it removed.
+        ages: how old what is read is (``deliver.batch.Bench.ages``), where it is not new.
     """
 
     plan: Plan
@@ -137,6 +139,7 @@ class Job:
     whole: bool = True
     goes: str = ""
     finish: Callable[[Sink], int] | None = None
+    ages: Callable[[Stage], Iterable[Mapping[str, object]]] | None = None
 
 
 class Fetchers:

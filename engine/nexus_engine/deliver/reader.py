@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,12 +16,14 @@ import msgspec
 from nexus_engine.compile.fanout import beside
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.format import Format
-from nexus_engine.contract.host import RunInfo
+from nexus_engine.contract.host import RunInfo, SourceHttp
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.source import Partition, Payload, ReadRequest
 from nexus_engine.deliver.address import addressed
+from nexus_engine.deliver.archive import SHORTEST_IN_DATA, Archive
 from nexus_engine.deliver.fetch import Ticket
+from nexus_engine.deliver.keeping import Exchanges, KeptHttp, Wrap
 from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Unit, asked, cursor_text
 from nexus_engine.errors import ConfigError, StopFeed
@@ -35,8 +38,6 @@ from nexus_engine.project.project import Project
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.templates import Scope, TemplateError, render_options
 
-SHORTEST_IN_DATA = 16  # characters; what an API key has at least
-
 
 @dataclass(frozen=True)
 class Reader:
@@ -47,6 +48,7 @@ class Reader:
     http: HttpHost
     redactor: Redactor
     now: Callable[[], datetime]
+    archive: Archive
 
     @classmethod
     def open(cls, project: Project, registry: Registry, observers: Observers, **options: Any) -> Reader:
@@ -63,7 +65,7 @@ class Reader:
         if now is None:
             frozen = replay.recorded_at if replay else None
             now = (lambda: frozen) if frozen is not None else (lambda: datetime.now(UTC))
-        return cls(project, registry, http, redactor, now)
+        return cls(project, registry, http, redactor, now, Archive(project.data_dir / "archive", redactor))
 
     def constants(self) -> Scope:
         """What every template may read."""
@@ -97,8 +99,21 @@ class Reader:
                 did="nothing was asked; the position is kept", do="check it with nexus-engine validate-config",
             ) from None
 
-    def units(self, plan: Plan, report: RunReport, halt: threading.Event) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
-        """A function that reads one window from a position on."""
+    def keeping(self, plan: Plan, report: RunReport) -> Wrap | None:
+        """What keeps the answers of a run; None when the feed has no archive."""
+        if plan.archive is None:
+            return None
+        numbers = count(1)
+
+        def wrap(http: SourceHttp, _: Unit, resume: object) -> Exchanges:
+            return KeptHttp(http, self.archive, self.redactor, report.run_id, numbers, resumed=resume is not None)
+
+        return wrap
+
+    def units(
+        self, plan: Plan, report: RunReport, halt: threading.Event, wrap: Wrap | None = None
+    ) -> Callable[[Ticket, Unit, object], Iterator[Payload]]:
+        """A function that reads one window from a position on. ``wrap`` stands between the source and its HTTP."""
         kind: Any = self.registry.sources[plan.source.plugin].cls
         where = f"feed {plan.feed}, {plan.spec_file}"
         self.format(plan, where)
@@ -120,9 +135,10 @@ class Reader:
             http = self.http.for_feed(
                 plan.feed, run_id=report.run_id, api=plan.source.api, policy=options if isinstance(options, Policy) else None, stop=halt
             )
+            exchanges = wrap(http, unit, resume) if wrap is not None else None
             request = ReadRequest(
                 options=options, partition=ticket.partition, window=window, position=resume, records=plan.source.records,
-                want=plan.source.want, run=info, host=FeedHost(http, self.format(plan, where), halt),
+                want=plan.source.want, run=info, host=FeedHost(exchanges or http, self.format(plan, where), halt),
                 memo=ticket.memo["is"] if ticket.memo and ticket.memo["read"] == meaning else None,
                 header=plan.cursor.header if plan.cursor else "",
             )
@@ -131,7 +147,7 @@ class Reader:
                 if payload.last:
                     ticket.memo = None if payload.memo is None else {"read": meaning, "is": payload.memo}
                     payload = replace(payload, memo=ticket.memo, cursor=told_cursor(plan, payload))
-                yield payload
+                yield payload if exchanges is None else replace(payload, kept=exchanges.taken(payload))
 
         return read
 

@@ -25,6 +25,7 @@ from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import Ahead
 from nexus_engine.deliver.batch import Bench, PageStats, Worked, select
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
+from nexus_engine.deliver.keeping import kept_bodies
 from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
@@ -157,6 +158,8 @@ def _new_stage(line: Line, report: RunReport, number: int) -> Stage:
 def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> int:
     """Put a payload into the stage, or note a partition's end or failure; 1 when the partition is done."""
     ticket, unit, payload = arrival.ticket, arrival.unit, arrival.payload
+    if isinstance(arrival.error, StopEngine):
+        raise arrival.error
     if arrival.error is not None:
         ticket.failed = True
         _fail(line, report, arrival.error, ticket.partition.key)
@@ -180,7 +183,7 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
 
 def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
-    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes)
+    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages)
 
 
 def _deliver(line: Line, ahead: Ahead, report: RunReport) -> None:
@@ -221,7 +224,7 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
     intent = Intent(
         id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(line, worked),
         advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=_counts(books),
-        position_hash=line.job.position_hash, target=line.plan.target.name,
+        bodies=kept_bodies(worked), position_hash=line.job.position_hash, target=line.plan.target.name,
     )
     protocol.intend(line.store, line.job.settle(intent, worked))
     _moved(line, worked, advances)

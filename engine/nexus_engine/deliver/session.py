@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from nexus_engine.compile.plan import EachPlan, Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Partition
+from nexus_engine.deliver import crash
 from nexus_engine.deliver.fanout import Fanout, Found
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.lock import OwnerLock
@@ -108,6 +109,7 @@ class Session:
             reader = Reader.open(project, registry, seen, stamps=store, recorder=recorder, replay=replay, now=now)
             session = cls(project, registry, store, engine, lock, reader, seen)
             recover(store, session.sink, data, seen)
+            reader.archive.sweep(store.unknown_bodies)
         except BaseException:
             lock.release()
             raise
@@ -124,6 +126,7 @@ class Session:
         for sink in self._sinks.values():
             sink.close()
         self.reader.http.close()
+        self.reader.archive.close()
         self.engine.close()
         self.store.close()
         self._lock.release()
@@ -189,28 +192,30 @@ class Session:
             if any(error.kind == BudgetSpent.__name__ for error in report.errors):
                 report.warnings.append(left_to_do(job.tickets))
         except StopEngine as error:
-            self._finish(report, error, clock, requests)
+            self._finish(plan, report, error, clock, requests)
             raise
         except NexusError as error:
-            self._finish(report, error, clock, requests)
+            self._finish(plan, report, error, clock, requests)
         except OSError as error:
             refused = refusal(error, str(self.project.data_dir))
             if refused is None:
                 raise
-            self._finish(report, refused, clock, requests)
+            self._finish(plan, report, refused, clock, requests)
             raise refused from error
         else:
-            self._finish(report, None, clock, requests)
+            self._finish(plan, report, None, clock, requests)
         finally:
             self.observers.remove(requests)
         return report
 
-    def _finish(self, report: RunReport, error: NexusError | None, clock: float, requests: _Requests) -> None:
+    def _finish(self, plan: Plan, report: RunReport, error: NexusError | None, clock: float, requests: _Requests) -> None:
         if error is not None:
             report.status = "failed"
             report.errors.append(error_report(error, self.reader.redactor.redact))
         report.elapsed_s = round(time.monotonic() - clock, 3)
         report.requests = len(requests.found)
+        if not isinstance(error, StopEngine):  # else the next start looks after it
+            self._tidy(plan, report.run_id)
         self.store.add_requests(report.run_id, requests.found)
         self.store.finish_run(report.run_id, report.status, report.to_json())
         self.observers.emit(
@@ -241,6 +246,16 @@ class Session:
         if names:
             self.store.keep_parents(plan.feed, {one.key: {name: one.values.get(name) for name in names} for one in found.partitions})
         return found
+
+    def _tidy(self, plan: Plan, run_id: str) -> None:
+        """The feed's archive after a run: bodies that no batch took go, and what is too old or too much."""
+        archive, store = self.reader.archive, self.store
+        archive.end(run_id, store.unknown_bodies)
+        if plan.archive is not None:
+            before = datetime.now(UTC) - timedelta(seconds=plan.archive.keep_s)
+            gone = store.expire_bodies(plan.feed, f"{before:%Y-%m-%dT%H:%M:%S}", plan.archive.max_bytes)
+            crash.point("archive.expired")
+            archive.remove(gone, store.unknown_bodies)
 
     def tickets(self, plan: Plan, partitions: Sequence[Partition], space: str = "") -> list[Ticket]:
         """One per partition, with its stored position in that space."""
@@ -305,7 +320,7 @@ def live(session: Session, plan: Plan, report: RunReport, halt: threading.Event)
     found = session.fan_out(plan, report, halt)
     return Job(
         plan=plan, tickets=session.tickets(plan, found.partitions), whole=found.whole, due=lambda ticket: units(plan.cursor, ticket.safe, moment_of(report)),
-        read=session.reader.units(plan, report, halt), threads=threads(plan), position_hash=plan.position_hash,
+        read=session.reader.units(plan, report, halt, session.reader.keeping(plan, report)), threads=threads(plan), position_hash=plan.position_hash,
     )
 
 

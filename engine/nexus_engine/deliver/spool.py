@@ -12,7 +12,7 @@ from pathlib import Path
 from nexus_engine.deliver import crash
 from nexus_engine.errors import OutOfSpace, StateDamaged
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def commit(produced: Path, folder: Path, batch_id: str) -> tuple[Path, str]:
@@ -28,11 +28,11 @@ def commit(produced: Path, folder: Path, batch_id: str) -> tuple[Path, str]:
     path = folder / f"{batch_id}.arrow"
     with disk_errors(path):
         crash.point("spool.before")
-        _sync(produced)
+        sync(produced)
         crash.point("spool.synced")
         produced.rename(path)
         crash.point("spool.renamed")
-        _sync(folder)
+        sync(folder)
         digest = checksum(path)
         crash.point("spool.after")
     return path, digest
@@ -96,7 +96,8 @@ def disk_errors(where: Path) -> Iterator[None]:
         ) from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

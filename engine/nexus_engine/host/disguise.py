@@ -83,11 +83,11 @@ class Cut:
     def __init__(self, known: list[Disguise]) -> None:
         self._known = [(re.compile("".join(item.units[:SHORTEST])), [re.compile(unit) for unit in item.units]) for item in known]
         self._heads = re.compile("|".join("".join(item.units[:SHORTEST]) for item in known))
-        self._reach = max((len(item.units) for item in known), default=0) * _LATER
+        self.reach = max((len(item.units) for item in known), default=0) * _LATER  # characters that a secret may take
 
     def start(self, text: str) -> int | None:
         """Where that beginning starts; None when there is none."""
-        tail = max(0, len(text) - self._reach)
+        tail = max(0, len(text) - self.reach)
         if not self._heads.search(text, tail):
             return None
         starts = [match.start() for head, units in self._known for match in head.finditer(text, tail) if _to_the_end(text, match.start(), units)]

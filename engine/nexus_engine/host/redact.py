@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -75,6 +76,18 @@ class Redactor:
             if len(value) >= shortest and item.needle.encode() in data:
                 data = item.data.sub(mask.encode(), data)
         return data
+
+    def redact_pieces(self, pieces: Iterable[bytes], mask: str = MASK, *, shortest: int = MIN_LENGTH) -> Iterator[bytes]:
+        """As :meth:`redact_bytes`, for a body that comes in pieces: also a secret that lies in two of them is replaced."""
+        held = b""
+        for piece in pieces:
+            held = self.redact_bytes(held + piece, mask, shortest=shortest)
+            reach = self._cut.reach
+            if len(held) > reach:
+                yield held[: len(held) - reach]
+                held = held[len(held) - reach :]
+        if held:
+            yield held
 
     def contains(self, text: str) -> bool:
         """True when a secret shows in ``text`` in any encoding."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import nexus_engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.deliver.backfill import Range, checked_range
+from nexus_engine.deliver.reparse import Reparse
 from nexus_engine.deliver.replace import rows_in_range
 from nexus_engine.deliver.replay import Replay
 from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
@@ -150,6 +151,7 @@ class Owner:
             "run": self._run,
             "replay": self._replay,
             "old-rows": self._old_rows,
+            "reparse": self._reparse,
             "ddl": self._ddl,
             "reload": self._reload,
             **state_verbs.verbs(store, self.plan, self._locked),
@@ -197,6 +199,14 @@ class Owner:
         plan = self.plan(args["feed"])
         with told(self.session.observers, tell, [plan.feed]):
             report = self.run_feed(plan.feed, "replay", Replay(tuple(args.get("ids") or ())).job)
+        return [report.to_json()] if report is not None else []
+
+    def _reparse(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
+        """The kept answers of one feed through its present spec."""
+        self.reload(settled=True)
+        plan = self.plan(args["feed"])
+        with told(self.session.observers, tell, [plan.feed]):
+            report = self.run_feed(plan.feed, "reparse", Reparse(str(args.get("since") or "")).job)
         return [report.to_json()] if report is not None else []
 
     def _reload(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:

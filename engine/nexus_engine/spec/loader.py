@@ -25,6 +25,7 @@ from nexus_engine.spec.files import ApiFile
 from nexus_engine.spec.listings import check_listing, listing_options
 from nexus_engine.spec.meaning import Blocks, check_meaning
 from nexus_engine.spec.model import (
+    ArchiveSpec,
     CursorSpec,
     EachSource,
     FieldSpec,
@@ -170,6 +171,7 @@ class _Feed:
         blocks.schedule = self._typed(("schedule",), ScheduleSpec | str | None, None)
         blocks.cursor = self._typed(("cursor",), CursorSpec | None, None)
         blocks.target = self._typed(("target",), TargetSpec, None)
+        blocks.archive = self._typed(("archive",), bool | ArchiveSpec, False)
         fields = {name: self._typed(("fields", name), FieldSpec, None) for name in self._keys("fields")}
         blocks.fields = {name: found for name, found in fields.items() if found is not None}
         rules = {i: self._typed(("validate", i), RuleSpec, None) for i in range(self._length("validate"))}

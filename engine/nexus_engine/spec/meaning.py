@@ -13,6 +13,7 @@ from nexus_engine.contract.paths import parse_field_path, parse_path, parse_reco
 from nexus_engine.contract.records import Records, way_of
 from nexus_engine.spec.model import (
     CAPTURED,
+    ArchiveSpec,
     CursorSpec,
     EachSource,
     FieldSpec,
@@ -53,6 +54,7 @@ class Blocks:
     transform: tuple[StepSpec, ...] | None = None
     rules: dict[int, RuleSpec] | None = None
     target: TargetSpec | None = None
+    archive: bool | ArchiveSpec | None = None
 
 
 def check_sql(report: Report, blocks: Blocks) -> None:
@@ -103,6 +105,10 @@ def check_meaning(report: Report, blocks: Blocks, templates: TemplateCheck, sink
         _check_target(report, blocks.target, None if blocks.transform != () else columns, sinks)
     if isinstance(blocks.schedule, ScheduleSpec):
         _check_schedule(report, blocks.schedule)
+    if isinstance(blocks.archive, ArchiveSpec):
+        for name, words in (("keep", "how long an answer is kept is more than no time"), ("max_size", "the size of the archive is more than no bytes")):
+            if not getattr(blocks.archive, name):
+                report.add(("archive", name), "wrong-value", words, "without an archive: `archive: false`")
     for i, step in enumerate(blocks.transform or ()):
         if report.clean("transform", i):
             _one_of(report, ("transform", i), {"sql": step.sql, "plugin": step.plugin}, required=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from nexus_engine.contract.options import Duration, Span
+from nexus_engine.contract.options import ByteSize, Duration, Span
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.sink import Mode
 
@@ -181,6 +181,13 @@ class Capture(Block, frozen=True, kw_only=True):
     capture: Annotated[str, Meta(description="the column's name", min_length=1, max_length=128)]
 
 
+class ArchiveSpec(Block, frozen=True, kw_only=True):
+    """`archive:`: every answer is kept, for `nexus-engine reparse` and `nexus-engine trace`."""
+
+    keep: Annotated[Duration, Meta(description="how long an answer is kept")] = Duration("90d")
+    max_size: Annotated[ByteSize, Meta(description="the most that a feed's answers take on disk, compressed; the oldest go first")] = ByteSize("10GB")
+
+
 class Spec(Block, frozen=True, kw_only=True):
     """A feed file."""
 
@@ -198,4 +205,7 @@ class Spec(Block, frozen=True, kw_only=True):
     transform: Annotated[tuple[StepSpec, ...], Meta(description="steps between mapping and checks")] = ()
     validate: Annotated[tuple[RuleSpec, ...], Meta(description="rules each row or batch must hold")] = ()
     target: TargetSpec
+    archive: Annotated[
+        bool | ArchiveSpec, Meta(description="keep each answer as it came, so that it can be parsed again without asking: `true`, or `{keep, max_size}`")
+    ] = False
     max_refused: Annotated[float, Meta(ge=0, le=1, description="share of refused rows of a page or batch that stops the feed")] = 0.5

@@ -45,6 +45,67 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     last: int
 
 
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is kept, and what a payload made of it. Redacted.
+
+    ``exchange`` numbers the answers of a run: a long body gives many payloads of one exchange. ``request`` has its headers and
+    body. ``whole``, ``headers`` and ``status`` are the answer's; ``size`` is the body's in bytes, ``packed`` that of its file.
+    ``first_row`` and ``last_row`` are the ``_nexus_row`` of the payload's rows in the batch. ``origin`` is the batch of the
+    answer that was parsed again; empty for one that came from the source. ``id``, ``feed``, ``run_id`` and ``batch_id`` are filled
+    in by the store; partition, window, page and rows when the payload is in a batch.
+    """
+
+    exchange: int
+    method: str
+    url: str
+    status: int
+    sha256: str
+    size: int
+    packed: int
+    at: str
+    request: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    whole: bool = True
+    partition: str = ""
+    window_start: str | None = None
+    window_end: str | None = None
+    page: int = 1
+    first_row: int | None = None
+    last_row: int | None = None
+    origin: str = ""
+    id: int = 0
+    feed: str = ""
+    run_id: str = ""
+    batch_id: str = ""
+
+
+Place = tuple[str, str | None, str | None, int]
+"""Partition, window start, window end and page of an answer."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """The kept answers of one window of one partition in one run: those with an id from ``first`` to ``last``."""
+
+    run_id: str
+    partition: str
+    window_start: str | None
+    window_end: str | None
+    first: int
+    last: int
+
+
+class KeptSize(msgspec.Struct, frozen=True, kw_only=True):
+    """What the archive has of a feed: ``bodies`` different ones, ``size`` bytes, ``packed`` bytes on disk."""
+
+    feed: str
+    answers: int
+    bodies: int
+    size: int
+    packed: int
+    oldest: str
+    newest: str
+
+
 class WindowCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of rows by name (read, landed, in_flight, ...) for one window of one partition: added to what the store has.
     ``complete``: the window's last page is among them."""
@@ -62,7 +123,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     ``advances``: ``{partition: (from, to)}``; ``from`` is what this run started from (None: no position), and must still be
     stored; ``to`` None removes the position. ``batch`` is None when no row is to be landed. ``id`` is the batch's id, also
     of an intent without rows. ``books`` count the batch's rows as ``in_flight``. ``released`` are records that leave the
-    quarantine, ``refused_again`` those that stay, with their new reasons.
+    quarantine, ``refused_again`` those that stay, with their new reasons. ``bodies`` are the kept answers that the batch came from.
     """
 
     id: str
@@ -74,6 +135,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     books: tuple[WindowCounts, ...] = ()
     released: tuple[int, ...] = ()
     refused_again: dict[int, tuple[str, ...]] = {}
+    bodies: tuple[Body, ...] = ()
     position_hash: str = ""
     target: str = ""
 

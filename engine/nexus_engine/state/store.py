@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -14,9 +14,21 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from nexus_engine.contract.sink import Batch
-from nexus_engine.state import batches, history, ids, parents, positions, replacing, replay, tables
+from nexus_engine.state import batches, bodies, history, ids, parents, positions, replacing, replay, tables
 from nexus_engine.state.database import Database
-from nexus_engine.state.records import Intent, Origin, Quarantined, Request, Run, Waiting, WindowCounts
+from nexus_engine.state.records import (
+    Body,
+    Intent,
+    KeptSize,
+    Origin,
+    Place,
+    Quarantined,
+    Reading,
+    Request,
+    Run,
+    Waiting,
+    WindowCounts,
+)
 
 
 class Store:
@@ -69,6 +81,7 @@ class Store:
             names = {"feed": intent.feed, "run_id": intent.run_id, "batch_id": intent.id}
             batches.add_quarantined(connection, intent.quarantined, **names, now=now)
             replay.release(connection, intent.feed, intent.released, intent.refused_again)
+            bodies.add(connection, intent.bodies, **names)
             history.add_books(connection, intent.run_id, intent.books)
             self._keep_ids(connection)
 
@@ -134,8 +147,10 @@ class Store:
             return positions.reset(connection, feed, partition)
 
     def rename(self, old: str, new: str) -> int:
+        """Give positions, meaning, schedule and kept answers of a feed to another name."""
         with self._db.write() as connection:
             parents.rename(connection, old, new)
+            bodies.rename(connection, old, new)
             return positions.rename(connection, old, new)
 
     def keep_parents(self, feed: str, found: Mapping[str, parents.Values]) -> None:
@@ -260,6 +275,46 @@ class Store:
         """The records of a window that come after this id, the oldest first."""
         with self._db.read() as connection:
             return replay.waiting(connection, feed, ids, group, after, limit, beside=beside)
+
+    # ---- the raw archive
+
+    def answers_of(self, batch_id: str, row: int) -> list[Body]:
+        """The kept answers that a row of a batch came from."""
+        with self._db.read() as connection:
+            return bodies.of_rows(connection, batch_id, row)
+
+    def readings(self, feed: str, since: str = "") -> list[Reading]:
+        """What can be parsed again, the oldest first; ``since`` is ISO 8601 UTC text."""
+        with self._db.read() as connection:
+            return bodies.readings(connection, feed, since)
+
+    def answers(self, reading: Reading) -> list[Body]:
+        with self._db.read() as connection:
+            return bodies.answers(connection, reading)
+
+    def weights(self, table: str) -> dict[str, str]:
+        """Batches of a table with rows of older answers: the batch that the oldest of them came in, or an empty text."""
+        with self._db.read() as connection:
+            return bodies.weights(connection, table)
+
+    def refused_of(self, feed: str, pages: Mapping[str, Collection[Place]]) -> list[int]:
+        """The records in quarantine that came from these pages of these batches, by id."""
+        with self._db.read() as connection:
+            return bodies.refused(connection, feed, pages)
+
+    def kept_sizes(self) -> list[KeptSize]:
+        with self._db.read() as connection:
+            return bodies.sizes(connection)
+
+    def expire_bodies(self, feed: str, before: str, max_packed: int) -> set[str]:
+        """Forget answers older than ``before`` (ISO 8601 UTC) and the oldest beyond ``max_packed`` bytes on disk. Their hashes."""
+        with self._db.write() as connection:
+            return bodies.expire(connection, feed, before, max_packed)
+
+    def unknown_bodies(self, hashes: Collection[str]) -> list[str]:
+        """Those of these bodies that no answer has."""
+        with self._db.read() as connection:
+            return bodies.unknown(connection, hashes)
 
     # ---- schedule and rate budgets
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent and no replacing
+SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent, no replacing and no body
 
 metadata = MetaData()
 
@@ -143,4 +143,35 @@ replacing = Table(
     Column("feed", String, primary_key=True),
     Column("space", String, primary_key=True),
     Column("began", String, nullable=False),
+)
+
+# The index of the raw archive: one row per payload and answer that it came from. The bodies are files, by their hash.
+body = Table(
+    "body",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("feed", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("batch_id", String, nullable=False),
+    Column("origin", String, nullable=False),  # the batch it first came in, when it was parsed again
+    Column("partition", String, nullable=False),
+    Column("window_start", String),
+    Column("window_end", String),
+    Column("page", Integer, nullable=False),
+    Column("exchange", Integer, nullable=False),
+    Column("method", String, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("request", Text, nullable=False),  # JSON: headers, body
+    Column("status", Integer, nullable=False),
+    Column("headers", Text, nullable=False),  # JSON
+    Column("whole", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("packed", BigInteger, nullable=False),
+    Column("first_row", BigInteger),
+    Column("last_row", BigInteger),
+    Column("at", String, nullable=False),
+    Index("body_by_feed", "feed", "id"),
+    Index("body_by_batch", "batch_id"),
+    Index("body_by_hash", "sha256"),
 )
