@@ -19,7 +19,7 @@ from raw_server import RawServer, answer
 
 HERE = Path(__file__).parent
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "replace."))]
+POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "replace.", "archive."))]
 FEED = """
 name: pages
 source:

@@ -12,11 +12,12 @@ from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
+from nexus_engine.compile.archiving import archive_plan
 from nexus_engine.compile.checks import checks
 from nexus_engine.compile.cursors import cursor_plan, kind_of, misfits, value_sql
 from nexus_engine.compile.fanout import described, each_plans, from_data
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
-from nexus_engine.compile.plan import ArchivePlan, CursorPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
+from nexus_engine.compile.plan import CursorPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
@@ -26,7 +27,7 @@ from nexus_engine.contract.options import encode_text
 from nexus_engine.contract.paths import written
 from nexus_engine.contract.records import Others, Records, Want
 from nexus_engine.contract.sink import Column, Target
-from nexus_engine.spec.model import CAPTURED, ArchiveSpec, Capture, RuleSpec, Spec, each_names
+from nexus_engine.spec.model import CAPTURED, Capture, RuleSpec, Spec, each_names
 
 # Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
 _NOT_POSITION = {
@@ -335,7 +336,7 @@ class _Compiler:
             query=query, target=target, cursor=cursor,
             schedule=None if schedule is None else SchedulePlan(stream=True) if isinstance(schedule, str) else SchedulePlan(
                 cron=schedule.cron, timezone=schedule.timezone, every_s=float(schedule.every or 0)),
-            archive=_archive(spec), ddl=spec.target.ddl, max_refused=spec.max_refused, enabled=spec.enabled,
+            archive=archive_plan(spec.archive), ddl=spec.target.ddl, max_refused=spec.max_refused, enabled=spec.enabled,
         )  # fmt: skip
 
 
@@ -367,13 +368,6 @@ def _each_columns(spec: Spec, target: Target) -> dict[str, str]:
     columns = {column.name for column in target.columns} if not spec.transform else set()
     plain = {name: field for name, field in spec.fields.items() if not (field.missing or field.default or field.epoch or field.format)}
     return {field.from_.removeprefix("each."): name for name, field in plain.items() if field.from_.startswith("each.") and name in columns}
-
-
-def _archive(spec: Spec) -> ArchivePlan | None:
-    if spec.archive is False:
-        return None
-    words = ArchiveSpec() if spec.archive is True else spec.archive
-    return ArchivePlan(keep_s=float(words.keep), max_bytes=int(words.max_size))
 
 
 def _hash(value: Any) -> str:

@@ -70,6 +70,9 @@ class KeptAnswers:
         for request in requests:
             yield self.send(request, accept=accept, check=None if check is None else partial(check, request))
 
+    def allow(self, request: HttpRequest) -> None:
+        """Whatever it is: it is not sent."""
+
     def redact(self, text: str) -> str:
         return self._inner.redact(text)
 

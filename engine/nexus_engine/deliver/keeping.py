@@ -79,6 +79,9 @@ class KeptHttp:
         finally:
             cast("Any", answers).close()
 
+    def allow(self, request: HttpRequest) -> None:
+        self._inner.allow(request)
+
     def redact(self, text: str) -> str:
         return self._inner.redact(text)
 
