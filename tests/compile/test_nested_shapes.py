@@ -296,3 +296,16 @@ def test_a_record_s_own_parent(feed) -> None:
     nested = feed({"p": {"type": "String", "from": '"parent".id'}, "q": {"type": "String", "from": "parent.id"}}, records="data[]")
     assert [(row["p"], row["q"]) for row in nested.map(b'{"id":"top","data":[{"parent":{"id":"own"}}]}')] == [("own", "top")]
     assert nested.plan.source.want.leaves == ('"parent".id',)
+
+
+def test_keys_and_parents_in_sql(feed) -> None:
+    bench = feed(
+        {"a": "Int32", "both": {"type": "String", "sql": "concat(k, '/', parent.id, '/', toString(a))"}, "day": {"type": "Date", "sql": "parent.parent.day"}},
+        records="d.{k}.rows[]", validate=[{"expect": "sql", "sql": "a < 3"}],
+    )
+    body = b'{"day":"2024-02-29","d":{"x":{"id":"i","rows":[{"a":1}]},"y":{"id":"j","rows":[{"a":2},{"a":3}]}}}'
+    rows = bench.map(body)
+    assert [(row["both"], row["day"], row["_ok"]) for row in rows] == [("x/i/1", "2024-02-29", 1), ("y/j/2", "2024-02-29", 1), ("y/j/3", "2024-02-29", 0)]
+    source = bench.plan.source
+    assert records_of(body, source.records, False, source.want.leaves, most=2) == [b'{"x":{"id":"i","rows":[{"a":1}]}}', b'{"y":{"id":"j","rows":[{"a":2}]}}']
+    assert records_of(body, source.records, False, source.want.leaves, bare=True, most=1) == [b'{"a":1}']

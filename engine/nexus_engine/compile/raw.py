@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -45,7 +46,7 @@ def _plain(match: re.Match[bytes]) -> bytes:
         return found
 
 
-def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] = (), *, bare: bool = False) -> list[bytes]:
+def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] = (), *, bare: bool = False, most: int | None = None) -> list[bytes]:
     """The exact text of each record, in the order the query numbers them.
 
     A record that an object or several levels lead to comes in what encloses it, from the element of the first list, or the entry of
@@ -55,20 +56,21 @@ def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] 
     Args:
         leaves: the field paths as written (``Want.leaves``): which arrays are parallel. None given: all at the top.
         bare: the records alone.
+        most: no more than so many, the first.
 
     Raises:
         LookupError: the record path is absent.
         ValueError: the value there is not of the stated shape, or parallel arrays differ in length; names them.
     """
     if flat:
-        return _list(body)
+        return _list(body)[:most]
     nest = Nest(records, leaves)
     value = _at(body, nest.way.start)
     if not nest.way.levels and records.one:
         return [value]
     if value.strip() == b"null":
         return []
-    return _list(value) if nest.plain else list(nest.pieces(value, bare=bare))
+    return _list(value) if nest.plain else list(islice(nest.pieces(value, bare=bare), most))
 
 
 def some_records(body: bytes, numbers: Sequence[int], records: Records, flat: bool, leaves: Sequence[str] = ()) -> list[bytes]:

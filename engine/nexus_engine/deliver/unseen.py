@@ -52,7 +52,7 @@ def _objects(body: bytes, plan: Plan) -> list[dict[str, object]]:
     """The first records of a body that are objects; what cannot be read is not this room's affair."""
     source = plan.source
     try:
-        texts = records_of(body, source.records, source.flat, source.want.leaves, bare=True)[:RECORDS]
+        texts = records_of(body, source.records, source.flat, source.want.leaves, bare=True, most=RECORDS)
         values = [msgspec.json.decode(text) for text in texts]
     except (ValueError, LookupError):
         return []
