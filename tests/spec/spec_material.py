@@ -111,7 +111,7 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "records"), {"path": "rows", "zip": "true", "optional": ["volume"]}), (("new_fields",), None)),
     _changed((("source", "records"), {"path": "rows.{sym}[]", "except": ["last"]})),
     _changed((("cursor",), {"field": "date", "initial": "2020-01-01", "step": "1d", "delay": "2h", "bounds": "[]"})),
-    _changed((("source", "errors"), [{"status": "403", "then": "empty"}, {"path": "e", "matches": "^x", "then": "stop"}])),
+    _changed((("source", "errors"), [{"status": "403", "then": "empty", "older_than": "7d"}, {"path": "e", "matches": "^x", "then": "stop"}])),
     _changed((("source", "method"), "POST"), (("source", "json"), {"query": "{{ each.series }}"}), (("source", "idempotent"), "true")),
     _changed((("source", "endpoint"), None), (("source", "base_url"), "https://api.example.com"), (("source", "path"), "v1/series")),
     _changed((("source", "endpoint"), None), (("source", "api"), "example"), (("source", "path"), "v1/series")),
