@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from canary import PLACES, hits, hits_below, name_of, value_of
 from canary_server import FAILURES, Script
@@ -154,6 +155,39 @@ def test_no_plugin_shows_a_secret(home: Home) -> None:
     for words in (["run", "--once"], ["run", "--once", "--debug"], ["run", "sink_open", "--once", "--json"], ["runs", "--json"],
                   ["preview", "plugin_raise", "--debug"], ["preview", "plugin_chain"], ["status"]):
         home.run(*words)
+    home.clean()
+
+
+def test_no_kept_answer_holds_a_secret(home: Home) -> None:
+    names = [(failure, place) for failure in ("told", "quarantined") for place in PLACES]
+    for failure, place in names:
+        home.feed(failure, place)
+        with (home.root / "sources.d" / f"{failure}_{place}.yaml").open("a") as file:
+            file.write("archive: true\n")
+    home.run("run", "--once")
+    kept = list((home.root / "data" / "archive").rglob("*.zst"))
+    assert len(kept) == len(names), "not every answer was kept, so nothing is proven"
+    for path in kept:
+        with pa.OSFile(str(path)) as file, pa.CompressedInputStream(file, "zstd") as stream:
+            body = stream.read()
+        assert b"***" in body
+        assert not hits(body, path.name)
+    for words in (["trace", "canary.told_query", "--where", "1", "--json"], ["trace", "canary.told_json", "--where", "1", "--body"],
+                  ["trace", "canary.told_bearer", "--where", "1"], ["archive", "--json"], ["reparse", "told_header"], ["runs", "--json"]):
+        home.run(*words)
+    home.clean()
+
+
+@pytest.mark.parametrize("point", ["archive.written", "archive.kept"])
+def test_a_kill_while_an_answer_is_kept_leaves_no_secret_behind(home: Home, point: str) -> None:
+    home.feed("told", "query")
+    with (home.root / "sources.d" / "told_query.yaml").open("a") as file:
+        file.write("archive: true\n")
+    done = subprocess.run(home.argv("run", "--once"), cwd=home.root, env={**home.env, "NEXUS_CRASH_AT": point}, capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    [left] = [path for path in (home.root / "data" / "archive").rglob("*") if path.suffix in (".zst", ".part")]
+    with pa.OSFile(str(left)) as source, pa.CompressedInputStream(source, "zstd") as stream:
+        assert not hits(stream.read(), left.name)
     home.clean()
 
 
