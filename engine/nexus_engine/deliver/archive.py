@@ -31,6 +31,7 @@ SHORTEST_IN_DATA: Final = 16  # characters; what an API key has at least
 _STEP: Final = 1 << 20
 _MARK: Final = ".open"
 _SUFFIX: Final = ".zst"
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Archive:
         """Make a body durable for a run under way; a file is read from its beginning and left there."""
         self._mark()
         if isinstance(body, bytes):
-            return self._put(run_id, [self._redactor.redact_bytes(body, shortest=SHORTEST_IN_DATA)])
+            return self._put(run_id, self._redactor.redact_bytes(body, shortest=SHORTEST_IN_DATA))
         body.seek(0)
         try:
             return self._put(run_id, self._redactor.redact_pieces(iter(lambda: body.read(_STEP), b""), shortest=SHORTEST_IN_DATA))
@@ -155,14 +156,14 @@ class Archive:
                     sync(self.folder.parent)
                 self._marked = True
 
-    def _put(self, run_id: str, pieces: list[bytes] | Iterator[bytes]) -> Stored:
-        """Written under a name of its own first, because the hash is known at the end."""
-        if isinstance(pieces, list) and (known := self._known(run_id, pieces[0])) is not None:
+    def _put(self, run_id: str, body: bytes | Iterator[bytes]) -> Stored:
+        """Written under a name of its own first: only a whole body gets the name of its hash."""
+        if isinstance(body, bytes) and (known := self._known(run_id, body)) is not None:
             return known
         draft = self.folder / f"00/{secrets.token_hex(8)}.part"
         with disk_errors(draft):
             draft.parent.mkdir(mode=0o700, exist_ok=True)
-            sha256, size = _pack(pieces, draft)
+            sha256, size = _pack(body, draft) if isinstance(body, bytes) else _pack_pieces(body, draft)
             sync(draft)
             crash.point("archive.written")
             stored = Stored(sha256, size, draft.stat().st_size)
@@ -194,11 +195,20 @@ class Archive:
             self._loose.setdefault(run_id, set()).add(bytes.fromhex(sha256))
 
 
-def _pack(pieces: list[bytes] | Iterator[bytes], path: Path) -> tuple[str, int]:
+def _pack(body: bytes, path: Path) -> tuple[str, int]:
     """Compress into a new file that only its owner may read. (sha256, bytes) of what went in."""
     import pyarrow as pa
 
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with os.fdopen(os.open(path, _NEW, 0o600), "wb") as file:
+        file.write(pa.compress(body, "zstd", asbytes=True))
+    return hashlib.sha256(body).hexdigest(), len(body)
+
+
+def _pack_pieces(pieces: Iterator[bytes], path: Path) -> tuple[str, int]:
+    """As :func:`_pack`, for a body that is too large for memory."""
+    import pyarrow as pa
+
+    os.close(os.open(path, _NEW, 0o600))
     digest, size = hashlib.sha256(), 0
     with pa.OSFile(str(path), "wb") as file, pa.CompressedOutputStream(file, "zstd") as stream:
         for piece in pieces:
