@@ -309,3 +309,12 @@ def test_keys_and_parents_in_sql(feed) -> None:
     source = bench.plan.source
     assert records_of(body, source.records, False, source.want.leaves, most=2) == [b'{"x":{"id":"i","rows":[{"a":1}]}}', b'{"y":{"id":"j","rows":[{"a":2}]}}']
     assert records_of(body, source.records, False, source.want.leaves, bare=True, most=1) == [b'{"a":1}']
+
+
+@pytest.mark.parametrize("path", ["d", "d[]", "d[].r[]"])
+def test_only_the_first_records_are_taken_where_no_more_are_wanted(feed, path: str) -> None:
+    bench = feed({"a": "Int32"}, records=path)
+    source = bench.plan.source
+    body = json.dumps({"d": [{"a": n, "r": [{"a": n}]} for n in range(9)]}).encode()
+    assert len(records_of(body, source.records, False, source.want.leaves, bare=True, most=4)) == 4
+    assert len(records_of(body, source.records, False, source.want.leaves)) == 9

@@ -70,7 +70,7 @@ def records_of(body: bytes, records: Records, flat: bool, leaves: Sequence[str] 
         return [value]
     if value.strip() == b"null":
         return []
-    return _list(value) if nest.plain else list(islice(nest.pieces(value, bare=bare), most))
+    return _list(value)[:most] if nest.plain else list(islice(nest.pieces(value, bare=bare), most))
 
 
 def some_records(body: bytes, numbers: Sequence[int], records: Records, flat: bool, leaves: Sequence[str] = ()) -> list[bytes]:
