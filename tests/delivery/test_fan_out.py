@@ -507,3 +507,48 @@ def test_a_value_that_a_template_needs_and_a_listing_has_not_is_named(tmp_path, 
     feed = HOSTILE.replace("column: id", "column: id, with: {{more: more}}")
     report = World(tmp_path, things=feed.format(url=server.url, address=f'endpoint: "{server.url}/items/{{{{ each.item }}}}/{{{{ each.more }}}}"')).run()
     assert {(error.kind, "no value for each.more" in error.what) for error in report.errors} == {("ConfigError", True)}
+
+
+def test_a_run_that_is_stopped_while_listings_are_asked_is_stopped_not_empty(tmp_path, server, api):
+    import threading
+
+    stop = threading.Event()
+
+    def slow(request):
+        if request.path == "/owners/2":
+            stop.set()
+        return api(request)
+
+    with RawServer(slow) as running:
+        world = World(tmp_path, things=LISTING.format(url=running.url) + "\n")
+        world.feed("things", LISTING.format(url=running.url).replace("  params:", "  concurrency: 1\n  params:"))
+        project, registry, feeds = world.load()
+        with Session.open(project, registry) as session:
+            report = session.run(feeds.plans["things"], stop=stop)
+        assert (report.status, report.errors) == ("stopped", [])
+        assert "/owners/3" not in asked(running)
+        assert world.run(sql=ROWS).landed == 9
+
+
+@pytest.mark.capability("Fan-out: bounded concurrency", spec="concurrency: 4")
+def test_listings_are_asked_side_by_side_within_the_feeds_concurrency(tmp_path):
+    import threading
+    import time
+
+    lock, running, most = threading.Lock(), [0], [0]
+
+    def counting(request):
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        with lock:
+            running[0] -= 1
+        return answer({"items": [{"id": f"{request.path[-1]}{n}"} for n in range(3)]} if "owners" in request.path else [{"n": 1}])
+
+    with RawServer(counting) as server:
+        feed = LISTING.format(url=server.url).replace("  params:", "  concurrency: 3\n  params:").replace(", with: {kind: kind}", "")
+        feed = feed.replace('["1", "2", "3"]', "[a, b, c, d, e, f]").replace(', kind: "{{ each.kind }}"', "").replace("  kind: {from: each.kind, type: String}\n", "")
+        report = World(tmp_path, things=feed.replace("  text: String\n", "").replace("owner, item, n]", "owner, item, n]")).run()
+        assert (report.status, report.partitions, report.landed) == ("ok", 18, 18)
+    assert 1 < most[0] <= 3
