@@ -52,6 +52,7 @@ def makers(registry: Registry) -> dict[str, Maker]:
         "spec.validate": lambda: keys_table(model.RuleSpec),
         "spec.target": lambda: keys_table(model.TargetSpec),
         "spec.archive": lambda: keys_table(model.ArchiveSpec),
+        "spec.drift": lambda: keys_table(model.DriftSpec),
         "api": lambda: keys_table(files.ApiFile, leave_out=["options"]),
         "sink": lambda: keys_table(files.SinkFile, leave_out=["options"]),
         "nexus": lambda: keys_with_parts(files.ProjectFile),

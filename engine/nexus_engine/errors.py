@@ -14,6 +14,7 @@
     │   │   └── BudgetSpent      a quota is used up: the feed goes on from its position when it renews
     │   ├── TooManyRefused   more rows refused than `max_refused` allows
     │   ├── RuleFailed       a `severity: fail` rule did not hold
+    │   ├── FieldsDrifted    a field is new, missing or of another type, and the feed says `drift: fail`
     │   ├── TableDiffers     spec and live table disagree; carries the diff
     │   ├── PositionConflict the stored position is not the one this run started from, or has another meaning
     │   └── PluginFailed     a plugin raised what its contract does not name
@@ -146,6 +147,10 @@ class TooManyRefused(StopFeed):
 
 class RuleFailed(StopFeed):
     """A rule with ``severity: fail`` did not hold; nothing of the batch landed."""
+
+
+class FieldsDrifted(StopFeed):
+    """A field of the source is new, missing or of another type, and the feed says `drift: fail`."""
 
 
 class TableDiffers(StopFeed):

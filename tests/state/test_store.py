@@ -317,7 +317,7 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
     with sqlite3.connect(path) as db:  # as version 1 made it
         for column in ("window_end", "envelope", "altered"):
             db.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
-        for table in ("parent", "stamp", "replacing"):
+        for table in ("stamp", "replacing"):
             db.execute(f"DROP TABLE {table}")
         db.execute("INSERT INTO quarantine VALUES (1, 'f', 'r', 'b', 'p', NULL, 1, 0, 'u', '[\"v: null: no value\"]', '{}', 0, 'now')")
         db.execute("UPDATE meta SET value = '1' WHERE name = 'schema'")

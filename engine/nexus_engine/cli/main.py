@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "Show refused records with their reasons; replay them through a mended feed."),
     "reparse": ("reparse", "Send a feed's kept answers through its present spec."),
     "archive": ("archive", "Show what is kept of the answers of each feed."),
+    "drift": ("drift", "Show fields that came, went or changed their type; accept them."),
     "state": ("state", "Show and change positions."),
     "ddl": ("ddl", "Write the tables' DDL, check it, or compare it to live tables."),
     "schema": ("schema", "Write JSON Schemas for editors."),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 OVERDUE = timedelta(minutes=5)
 FACTS = (
-    "last_run", "last_status", "last_started", "last_finished", "last_error", "rows", "next_run", "backfills", "partitions", "position", "lag_s", "refused", "staged",
+    "last_run", "last_status", "last_started", "last_finished", "last_error", "rows", "next_run", "backfills", "partitions", "position", "lag_s", "refused", "drift", "staged",
 )
-COLUMNS = ("feed", "state", "last run", "ended", "landed then", "next run", "position", "lag", "refused", "staged")
+COLUMNS = ("feed", "state", "last run", "ended", "landed then", "next run", "position", "lag", "refused", "drift", "staged")
 
 
 BAD = ("failed", "incomplete", "interrupted", "stale")  # states that somebody should look at
@@ -41,10 +41,10 @@ def command(context: Context) -> None:
     staged: dict[str, int] = {}
     for batch in store.staged():
         staged[batch.feed] = staged.get(batch.feed, 0) + batch.rows
-    refused = store.quarantined_counts()
+    refused, drifted = store.quarantined_counts(), store.drift_counts()
     pid = owner_pid(context.project.data_dir / "nexus.lock")
     rows = [
-        {**feed_status(store, plan, now, alive=pid is not None), "refused": refused.get(name, 0), "staged": staged.get(name, 0)}
+        {**feed_status(store, plan, now, alive=pid is not None), "refused": refused.get(name, 0), "drift": drifted.get(name, 0), "staged": staged.get(name, 0)}
         for name, plan in sorted(loaded.plans.items())
     ]
     gone = {name: count for name, count in staged.items() if name not in loaded.plans}

@@ -17,7 +17,7 @@ from nexus_engine.compile.checks import checks
 from nexus_engine.compile.cursors import cursor_plan, kind_of, misfits, value_sql
 from nexus_engine.compile.fanout import described, each_plans, from_data
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
-from nexus_engine.compile.plan import CursorPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
+from nexus_engine.compile.plan import CursorPlan, DriftPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
 from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
@@ -27,7 +27,7 @@ from nexus_engine.contract.options import encode_text
 from nexus_engine.contract.paths import written
 from nexus_engine.contract.records import Others, Records, Want
 from nexus_engine.contract.sink import Column, Target
-from nexus_engine.spec.model import CAPTURED, Capture, RuleSpec, Spec, each_names
+from nexus_engine.spec.model import CAPTURED, Capture, DriftSpec, OnDrift, RuleSpec, Spec, each_names
 
 # Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
 _NOT_POSITION = {
@@ -336,7 +336,7 @@ class _Compiler:
             query=query, target=target, cursor=cursor,
             schedule=None if schedule is None else SchedulePlan(stream=True) if isinstance(schedule, str) else SchedulePlan(
                 cron=schedule.cron, timezone=schedule.timezone, every_s=float(schedule.every or 0)),
-            archive=archive_plan(spec.archive), ddl=spec.target.ddl, max_refused=spec.max_refused, enabled=spec.enabled,
+            archive=archive_plan(spec.archive), ddl=spec.target.ddl, max_refused=spec.max_refused, enabled=spec.enabled, drift=_drift(spec.drift),
         )  # fmt: skip
 
 
@@ -368,6 +368,12 @@ def _each_columns(spec: Spec, target: Target) -> dict[str, str]:
     columns = {column.name for column in target.columns} if not spec.transform else set()
     plain = {name: field for name, field in spec.fields.items() if not (field.missing or field.default or field.epoch or field.format)}
     return {field.from_.removeprefix("each."): name for name, field in plain.items() if field.from_.startswith("each.") and name in columns}
+
+
+def _drift(words: OnDrift | DriftSpec) -> DriftPlan:
+    if isinstance(words, DriftSpec):
+        return DriftPlan(new=words.new, missing=words.missing, retyped=words.retyped)
+    return DriftPlan(new=words, missing=words, retyped=words)
 
 
 def _hash(value: Any) -> str:

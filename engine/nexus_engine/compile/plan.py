@@ -10,6 +10,7 @@ from nexus_engine.compile.query import Query
 from nexus_engine.contract.records import Records, Want
 from nexus_engine.contract.sink import Target
 
+OnDrift = Literal["ignore", "warn", "fail"]
 CursorKind = Literal["date", "datetime", "number", "text"]
 WINDOW_END = "window.end"
 HEADER = "header."
@@ -104,6 +105,14 @@ class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int
 
 
+class DriftPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens when the source's fields differ from what they were."""
+
+    new: OnDrift = "warn"
+    missing: OnDrift = "warn"
+    retyped: OnDrift = "warn"
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One feed, compiled. ``spec_hash`` is over the whole spec; ``position_hash`` only over what gives a stored position
     its meaning. ``spec_file`` is for messages; ``max_refused`` a share from 0 to 1."""
@@ -121,3 +130,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ddl: Literal["auto", "check"] = "auto"
     max_refused: float = 0.5
     enabled: bool = True
+    drift: DriftPlan = DriftPlan()

@@ -19,8 +19,8 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import rebuild, some_records
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
+from nexus_engine.deliver.shape import Shape, shape_of
 from nexus_engine.deliver.stage import Stage, Staged
-from nexus_engine.deliver.unseen import unseen_names
 from nexus_engine.errors import RuleFailed, StopFeed, TooManyRefused
 
 
@@ -69,6 +69,7 @@ class Worked:
     mapped: Path
     rows: int  # to land
     spool: Path | None  # Arrow file with the rows, not yet durable
+    shape: Shape  # of a sample of its records
 
 
 @dataclass
@@ -83,6 +84,7 @@ class Bench:
     run: Mapping[str, str]
     goes: str = ""  # SQL of rows in the table that will be removed: the compare does not see them
     ages: Callable[[Stage], Iterable[Mapping[str, object]]] | None = None
+    redact: Callable[[str], str] = str
     files: list[Path] = field(default_factory=list)
 
     def file(self, name: str) -> Path:
@@ -118,10 +120,8 @@ def work(stage: Stage, bench: Bench) -> Worked:
             kept = cut
         stats = _stats(bench, mapped) if kept.has_lines else {}
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
-    if kept.has_lines:
-        warnings += unseen_names(kept, bench.plan)
     refusals = poison + _refusals(kept, stats, bench, mapped)
-    return Worked(kept, stats, refusals, failures, warnings, {}, mapped, 0, None)
+    return Worked(kept, stats, refusals, failures, warnings, {}, mapped, 0, None, shape_of(stage, bench.plan, bench.redact))
 
 
 def select(worked: Worked, bench: Bench) -> None:

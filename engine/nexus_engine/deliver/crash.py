@@ -16,6 +16,7 @@ insert.before/after     the next start reads back which rows are there, and inse
 uncertain.* missing.*   the same: each of these steps may be repeated
 done.before             the next start finds every row present, and writes nothing
 done.after drop.*       the batch is done; the orphan file is removed at the next start
+shape.*                 every batch is done; the next run counts and judges anew what this one would have kept
 recovery.* orphans.*    recovery begins again from its start
 replace.begun           the same command begins anew: nothing of the range was read
 replace.before/removed  everything new is in the table; the same command removes what is old, which may be repeated
@@ -53,6 +54,8 @@ POINTS = (
     "done.after",
     "drop.before",
     "drop.after",
+    "shape.before",
+    "shape.after",
     "recovery.before",
     "recovery.after",
     "orphans.before",

@@ -125,6 +125,7 @@ class Job:
         goes: SQL of rows in the table that this job will remove: the compare does not see them.
         finish: called under the table's lock once everything of every partition is read and safe; how many rows it removed.
         ages: how old what is read is (``deliver.batch.Bench.ages``), where it is not new.
+        drift: what it reads is of today: the shape of its records is learned, and judged.
     """
 
     plan: Plan
@@ -140,6 +141,7 @@ class Job:
     goes: str = ""
     finish: Callable[[Sink], int] | None = None
     ages: Callable[[Stage], Iterable[Mapping[str, object]]] | None = None
+    drift: bool = False
 
 
 class Fetchers:

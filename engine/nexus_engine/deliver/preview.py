@@ -20,6 +20,7 @@ from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Payload
 from nexus_engine.deliver.batch import Bench, work
+from nexus_engine.deliver.drift import Watch, sentence
 from nexus_engine.deliver.fanout import Fanout
 from nexus_engine.deliver.fetch import Ticket, plugin_failed
 from nexus_engine.deliver.reader import Reader
@@ -103,9 +104,11 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
     values = {"run_started_at": f"{now:%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": plan.feed}
     # Nothing is compared or written, so the bench has no sink; and every refusal is to be seen, not only half of them.
     lenient = msgspec.structs.replace(plan, max_refused=1.0)
-    bench = Bench(lenient, engine, _NO_SINK, folder, values)
+    bench = Bench(lenient, engine, _NO_SINK, folder, values, redact=reader.redactor.redact)
     worked = work(stage, bench)
-    shown.warnings += worked.warnings
+    watch = Watch(plan, None, reader.redactor.redact, keeps=False)
+    watch.new(worked.shape)
+    shown.warnings += [*worked.warnings, *map(sentence, watch.missing())]
     for page in worked.stats.values():
         shown.read, shown.ok, shown.filtered = shown.read + page.read, shown.ok + page.ok, shown.filtered + page.filtered
     shown.refused_rows = len(worked.refusals)

@@ -24,15 +24,16 @@ from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import Ahead
 from nexus_engine.deliver.batch import Bench, PageStats, Worked, select
+from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.keeping import kept_bodies
 from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
-from nexus_engine.errors import Incomplete, NexusError, StopEngine
+from nexus_engine.errors import FieldsDrifted, Incomplete, NexusError, StopEngine
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
-from nexus_engine.state.records import MAX_RAW_BYTES, Intent, Quarantined, WindowCounts
+from nexus_engine.state.records import MAX_RAW_BYTES, Drift, Intent, Quarantined, WindowCounts
 from nexus_engine.state.store import Store
 
 
@@ -58,6 +59,7 @@ class Line:
     folder: Path  # the data folder
     table: AbstractContextManager[Any]  # held while this target's table is compared and written
     redact: Callable[[str], str]  # masks the session's secrets in what is kept
+    watch: Watch  # over the shape of the records
     limits: Limits = Limits()
     started: float = field(default_factory=time.monotonic)
 
@@ -82,11 +84,13 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
             if stage is not None:
                 crash.point("stage.closed")
                 ahead.begin(stage, _bench(line, report))
-            if len(ahead) > 1 or (ahead.ready and stage is None):
+            if len(ahead) > 1 or (ahead.ready and stage is None and not line.watch.holds):
                 _deliver(line, ahead, report)
-        while ahead:
-            _deliver(line, ahead, report)
         stopped = halt.is_set()
+        while ahead:
+            _deliver(line, ahead, report, last=len(ahead) == 1 and not stopped)
+        stopped = halt.is_set()
+        _end_watch(line, report, whole=not stopped)
     except StopEngine:
         raise
     except NexusError as error:
@@ -183,22 +187,60 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
 
 def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
-    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages)
+    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact)
 
 
-def _deliver(line: Line, ahead: Ahead, report: RunReport) -> None:
-    """The next batch, from its mapped rows to its rows in the table."""
+def _deliver(line: Line, ahead: Ahead, report: RunReport, *, last: bool = False) -> None:
+    """The next batch, from its mapped rows to its rows in the table. ``last``: nothing comes behind it."""
     with ahead.take() as (worked, bench):
         crash.point("query.mapped")
         if not worked.stage.payloads and not worked.failures:
             return  # all of it came after a refused page
+        drift = _judged(line, worked, report, last=last)
         with line.table:
             _settle_table(line)
             select(worked, bench)
             crash.point("query.finished")
-            _land(line, worked, report)
+            _land(line, worked, drift, report)
         for unit in worked.failures:
             ahead.spoil(worked.stage.units[unit].ticket)
+
+
+def _judged(line: Line, worked: Worked, report: RunReport, *, last: bool) -> tuple[Drift, ...]:
+    """The drift of a batch. Where a missing field stops the feed, it is looked for before the last batch lands.
+
+    Raises:
+        FieldsDrifted: it stops the feed; what was found is recorded.
+    """
+    watch = line.watch
+    found = watch.new(worked.shape, sound=not worked.failures)
+    if watch.holds and last and not (report.errors or worked.failures):
+        found += watch.missing()
+    try:
+        watch.refuse(found)
+    except FieldsDrifted:
+        line.store.note_drift(report.feed, report.run_id, found if watch.keeps else ())
+        raise
+    return tuple(found)
+
+
+def _end_watch(line: Line, report: RunReport, *, whole: bool) -> None:
+    """What no record of a whole run had is missing; what was seen is kept."""
+    watch = line.watch
+    missing = watch.missing() if whole and not report.errors else []
+    if watch.keeps and watch.seen.seen:
+        crash.point("shape.before")
+        line.store.note_drift(report.feed, report.run_id, missing, watch.ended(), watch.back())
+        crash.point("shape.after")
+    _warn(line, report, watch.warnings(missing), "drift")
+    watch.refuse(missing, "every batch of the run has landed, because what is missing is known at its end")
+
+
+def _warn(line: Line, report: RunReport, warnings: list[str], rule: str = "") -> None:
+    for warning in warnings:
+        if warning not in report.warnings:  # else it was told of an earlier batch
+            report.warnings.append(warning)
+            line.observers.emit(RuleWarned(report.feed, report.run_id, rule, warning))
 
 
 def _settle_table(line: Line) -> None:
@@ -208,7 +250,7 @@ def _settle_table(line: Line) -> None:
     line.sink.prepare(line.plan.target, apply=line.plan.ddl == "auto")
 
 
-def _land(line: Line, worked: Worked, report: RunReport) -> None:
+def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunReport) -> None:
     """Spool, intent, insert, done: steps 1 to 4 of the protocol, then the books."""
     started = time.monotonic()
     batch_id, seq = line.store.new_batch_id()
@@ -225,6 +267,7 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
         id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(line, worked),
         advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=_counts(books),
         bodies=kept_bodies(worked), position_hash=line.job.position_hash, target=line.plan.target.name,
+        drift=drift, shape=line.watch.learned(),
     )
     protocol.intend(line.store, line.job.settle(intent, worked))
     _moved(line, worked, advances)
@@ -233,11 +276,8 @@ def _land(line: Line, worked: Worked, report: RunReport) -> None:
     if worked.refusals:
         reasons = Counter(": ".join(reason.split(": ", 2)[:2]) for refusal in worked.refusals for reason in refusal.reasons)
         line.observers.emit(RowsRefused(report.feed, report.run_id, len(worked.refusals), dict(reasons)))
-    for warning in worked.warnings:
-        if warning in report.warnings:  # of an earlier batch
-            continue
-        report.warnings.append(warning)
-        line.observers.emit(RuleWarned(report.feed, report.run_id, "", warning))
+    _warn(line, report, worked.warnings)
+    _warn(line, report, line.watch.warnings(drift), "drift")
     if batch is not None:
         line.observers.emit(BatchStaged(report.feed, report.run_id, batch.id, batch.rows))
         protocol.deliver(batch, line.sink, line.store, line.observers)

@@ -22,6 +22,7 @@ from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Partition
 from nexus_engine.deliver import crash
+from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fanout import Fanout, Found
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.lock import OwnerLock
@@ -186,7 +187,7 @@ class Session:
             line = Line(
                 job=job, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
                 folder=self.project.data_dir, table=self.table(plan.target.name), limits=self.limits,
-                redact=lambda text: self.reader.redactor.redact_bytes(text.encode()).decode(),
+                redact=self._redact, watch=Watch(plan, self.store.known_shape(plan.feed), self._redact, keeps=job.drift),
             )
             run_feed(line, report, halt)
             if any(error.kind == BudgetSpent.__name__ for error in report.errors):
@@ -207,6 +208,9 @@ class Session:
         finally:
             self.observers.remove(requests)
         return report
+
+    def _redact(self, text: str) -> str:
+        return self.reader.redactor.redact_bytes(text.encode()).decode()
 
     def _finish(self, plan: Plan, report: RunReport, error: NexusError | None, clock: float, requests: _Requests) -> None:
         if error is not None:
@@ -320,7 +324,7 @@ def live(session: Session, plan: Plan, report: RunReport, halt: threading.Event)
     found = session.fan_out(plan, report, halt)
     return Job(
         plan=plan, tickets=session.tickets(plan, found.partitions), whole=found.whole, due=lambda ticket: units(plan.cursor, ticket.safe, moment_of(report)),
-        read=session.reader.units(plan, report, halt, session.reader.keeping(plan, report)), threads=threads(plan), position_hash=plan.position_hash,
+        read=session.reader.units(plan, report, halt, session.reader.keeping(plan, report)), threads=threads(plan), position_hash=plan.position_hash, drift=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The verbs that change what the engine remembers: `state set | reset | rename | adopt`."""
+"""The verbs that change what the engine remembers: `state set | reset | rename | adopt`, `drift --accept`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from nexus_engine.compile.plan import Plan
+from nexus_engine.deliver.drift import accept
 from nexus_engine.errors import NexusError
+from nexus_engine.state.records import KnownShape
 from nexus_engine.state.store import Store
 
 Verb = Callable[[dict[str, Any], Any], Any]
@@ -48,7 +50,16 @@ def verbs(store: Store, plan: Callable[[str], Plan], lock: Lock) -> dict[str, Ve
             store.adopt(feed, current.position_hash, current.target.name)
         return {"feed": feed, "position_hash": current.position_hash}
 
-    return {"state/set": set_position, "state/reset": reset, "state/rename": rename, "state/adopt": adopt}
+    def accept_drift(args: dict[str, Any], tell: Any) -> dict[str, Any]:
+        feed = args["feed"]
+        with lock(feed):
+            found = [item for item in store.drift(feed) if item.state == "open"]
+            if found:
+                known = store.known_shape(feed) or KnownShape(meaning=plan(feed).position_hash, learned=False, shape={})
+                store.accept_drift(feed, found, accept(known, found))
+        return {"feed": feed, "accepted": [{"path": item.path, "kind": item.kind, "was": item.was, "now": item.now} for item in found]}
+
+    return {"drift/accept": accept_drift, "state/set": set_position, "state/reset": reset, "state/rename": rename, "state/adopt": adopt}
 
 
 def _known(store: Store, feed: str, partition: str) -> Any:

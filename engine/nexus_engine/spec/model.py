@@ -173,6 +173,15 @@ class ScheduleSpec(Block, frozen=True, kw_only=True):
 
 
 CAPTURED = "extra"
+OnDrift = Literal["ignore", "warn", "fail"]
+
+
+class DriftSpec(Block, frozen=True, kw_only=True):
+    """`drift:`, kind by kind."""
+
+    new: Annotated[OnDrift, Meta(description="names that the records did not have")] = "warn"
+    missing: Annotated[OnDrift, Meta(description="names that the records had, or that a field reads, and none has")] = "warn"
+    retyped: Annotated[OnDrift, Meta(description="values of another JSON type than before; null is none")] = "warn"
 
 
 class Capture(Block, frozen=True, kw_only=True):
@@ -202,6 +211,10 @@ class Spec(Block, frozen=True, kw_only=True):
         Literal["", "capture"] | Capture,
         Meta(description="`capture` keeps what a record has and no field reads, as JSON in the column `extra`; `{capture: <column>}` in another"),
     ] = ""
+    drift: Annotated[
+        OnDrift | DriftSpec,
+        Meta(description="fields of the source that are new, missing or of another type: `ignore` (record only), `warn`, `fail`; or each for itself"),
+    ] = "warn"
     transform: Annotated[tuple[StepSpec, ...], Meta(description="steps between mapping and checks")] = ()
     validate: Annotated[tuple[RuleSpec, ...], Meta(description="rules each row or batch must hold")] = ()
     target: TargetSpec

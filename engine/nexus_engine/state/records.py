@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from nexus_engine.contract.sink import Batch
 
+DriftKind = Literal["new", "missing", "retyped"]
 MAX_RAW_BYTES = 64_000  # of one quarantined record; longer ones are cut and say so
 
 
@@ -117,6 +118,41 @@ class WindowCounts(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
+class KnownShape(msgspec.Struct, frozen=True, kw_only=True):
+    """``shape`` is `deliver.shape.Shape` as JSON; ``absent`` are places of the spec that may stand nowhere. ``meaning``: what the
+    feed asked for when it was learned (``Plan.position_hash``); ``learned``: a whole run was seen."""
+
+    meaning: str
+    learned: bool
+    shape: dict[str, Any]
+    absent: tuple[str, ...] = ()
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """One field that differs. ``was`` and ``now`` are JSON types; ``sample`` is short and redacted; ``page`` and ``url`` (redacted) say
+    where it was seen first in its run. ``read``: a field of the spec reads it; ``near``: the nearest name there is. ``shape``: what
+    was seen there, as JSON. The rest is filled in by the store: ``state`` is open, accepted or back (a missing field that came
+    again)."""
+
+    kind: DriftKind
+    path: str
+    was: str = ""
+    now: str = ""
+    sample: str = ""
+    page: int = 0
+    url: str = ""
+    read: bool = False
+    near: str = ""
+    shape: dict[str, Any] = {}
+    feed: str = ""
+    first_run: str = ""
+    first_at: str = ""
+    last_run: str = ""
+    last_at: str = ""
+    runs: int = 0
+    state: str = "open"
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction makes true: the positions move, and the rows between are ours.
 
@@ -124,6 +160,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     stored; ``to`` None removes the position. ``batch`` is None when no row is to be landed. ``id`` is the batch's id, also
     of an intent without rows. ``books`` count the batch's rows as ``in_flight``. ``released`` are records that leave the
     quarantine, ``refused_again`` those that stay, with their new reasons. ``bodies`` are the kept answers that the batch came from.
+    ``drift`` is recorded, ``shape`` is what the feed's records are known to look like from here on.
     """
 
     id: str
@@ -138,6 +175,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     bodies: tuple[Body, ...] = ()
     position_hash: str = ""
     target: str = ""
+    drift: tuple[Drift, ...] = ()
+    shape: KnownShape | None = None
 
 
 STANDING = ("total", "arrived")  # counts of a window that its source tells, and does not add to

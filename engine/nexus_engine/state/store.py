@@ -14,12 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from nexus_engine.contract.sink import Batch
-from nexus_engine.state import batches, bodies, history, ids, parents, positions, replacing, replay, tables
+from nexus_engine.state import batches, bodies, drift, history, ids, parents, positions, replacing, replay, tables
 from nexus_engine.state.database import Database
 from nexus_engine.state.records import (
     Body,
+    Drift,
     Intent,
     KeptSize,
+    KnownShape,
     Origin,
     Place,
     Quarantined,
@@ -83,6 +85,9 @@ class Store:
             replay.release(connection, intent.feed, intent.released, intent.refused_again)
             bodies.add(connection, intent.bodies, **names)
             history.add_books(connection, intent.run_id, intent.books)
+            if intent.shape is not None:
+                drift.keep(connection, intent.feed, intent.shape, now)
+            drift.note(connection, intent.feed, intent.run_id, intent.drift, now)
             self._keep_ids(connection)
 
     def done(self, batch_id: str, rejects: Sequence[Quarantined] = ()) -> bool:
@@ -151,6 +156,7 @@ class Store:
         with self._db.write() as connection:
             parents.rename(connection, old, new)
             bodies.rename(connection, old, new)
+            drift.rename(connection, old, new)
             return positions.rename(connection, old, new)
 
     def keep_parents(self, feed: str, found: Mapping[str, parents.Values]) -> None:
@@ -315,6 +321,38 @@ class Store:
         """Those of these bodies that no answer has."""
         with self._db.read() as connection:
             return bodies.unknown(connection, hashes)
+
+    # ---- drift
+
+    def known_shape(self, feed: str) -> KnownShape | None:
+        """What the feed's records are known to look like."""
+        with self._db.read() as connection:
+            return drift.known(connection, feed)
+
+    def note_drift(self, feed: str, run_id: str, found: Sequence[Drift], shape: KnownShape | None = None, there: Sequence[str] = ()) -> None:
+        """Record drift that belongs to no batch. ``there``: places that were seen, so that nothing is missing at them any more."""
+        now = self._now()
+        with self._db.write() as connection:
+            if shape is not None:
+                drift.keep(connection, feed, shape, now)
+            drift.note(connection, feed, run_id, found, now)
+            drift.back(connection, feed, there)
+
+    def drift(self, feed: str | None = None) -> list[Drift]:
+        """By feed and place, also what was accepted."""
+        with self._db.read() as connection:
+            return drift.found(connection, feed)
+
+    def drift_counts(self) -> dict[str, int]:
+        """Open drift by feed."""
+        with self._db.read() as connection:
+            return drift.counts(connection)
+
+    def accept_drift(self, feed: str, found: Sequence[Drift], shape: KnownShape) -> None:
+        """What differs is right: the shape has it now."""
+        with self._db.write() as connection:
+            drift.accepted(connection, feed, found)
+            drift.keep(connection, feed, shape, self._now())
 
     # ---- schedule and rate budgets
 

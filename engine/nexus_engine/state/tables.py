@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent, no replacing and no body
+SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent, replacing, body, shape and drift
 
 metadata = MetaData()
 
@@ -174,4 +174,38 @@ body = Table(
     Index("body_by_feed", "feed", "id"),
     Index("body_by_batch", "batch_id"),
     Index("body_by_hash", "sha256"),
+)
+
+# What the records of a feed look like, and how they have drifted from that.
+shape = Table(
+    "shape",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("meaning", String, nullable=False),
+    Column("learned", Integer, nullable=False),
+    Column("shape", Text, nullable=False),  # JSON
+    Column("absent", Text, nullable=False),  # JSON
+    Column("at", String, nullable=False),
+)
+
+drift = Table(
+    "drift",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("kind", String, primary_key=True),  # new | missing | retyped
+    Column("was", Text, nullable=False),
+    Column("now", Text, nullable=False),
+    Column("sample", Text, nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("read", Integer, nullable=False),
+    Column("near", Text, nullable=False),
+    Column("shape", Text, nullable=False),  # JSON
+    Column("first_run", String, nullable=False),
+    Column("first_at", String, nullable=False),
+    Column("last_run", String, nullable=False),
+    Column("last_at", String, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("state", String, nullable=False),  # open | accepted | back
 )
