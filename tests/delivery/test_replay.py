@@ -95,6 +95,19 @@ def test_what_passes_leaves_and_what_does_not_stays(world):
     assert (again.read, again.quarantined, again.landed, len(world.quarantine)) == (1, 1, 0, 1)
 
 
+def test_old_records_that_lack_a_field_stop_no_replay(world):
+    note = "  note: {type: Nullable(String), from: note}"
+    world.feed(255, more=note)
+    world.pages({"rows": [{**row(2, 1), "note": "a"}, {**row(3, 2), "note": "b"}, row(4, 700)]})
+    world.run()
+    world.feed(65535, more=note)
+    feed = world.root / "sources.d" / "prices.yaml"
+    feed.write_text(feed.read_text() + "drift: fail\n")
+    report = world.run(Replay().job)
+    assert (report.status, report.landed, world.quarantine) == ("ok", 1, [])
+    assert report.warnings == ["`note` stands in none of the records looked at, so its field is null"]
+
+
 def test_only_the_records_that_are_named(world):
     world.feed(255)
     world.pages({"rows": [row(2, 1), row(3, 700), row(4, 800), row(5, 1)]})

@@ -51,7 +51,7 @@ class Watch:
     @property
     def holds(self) -> bool:
         """A missing field stops the feed: the last batch waits until all of the run was seen."""
-        return self.plan.drift.missing == "fail"
+        return self.keeps and self.plan.drift.missing == "fail"
 
     def new(self, batch: Shape, *, sound: bool = True) -> list[Drift]:
         """New and retyped fields of a batch. What they are judged against does not change with them. ``sound``: no page of the batch
@@ -79,7 +79,7 @@ class Watch:
         """Raises:
         FieldsDrifted: drift of a kind that stops the feed is among them.
         """
-        bad = [drift for drift in found if getattr(self.plan.drift, drift.kind) == "fail"]
+        bad = [drift for drift in found if self.keeps and getattr(self.plan.drift, drift.kind) == "fail"]
         if bad:
             first = bad[0]
             more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -92,8 +92,9 @@ class Watch:
     def warnings(self, found: Iterable[Drift]) -> list[str]:
         """One sentence for each that is to be told and was not in this run."""
         told = []
+        telling = ("warn",) if self.keeps else ("warn", "fail")  # old records stop nothing
         for drift in found:
-            if getattr(self.plan.drift, drift.kind) == "warn" and (drift.kind, drift.path) not in self._told:
+            if getattr(self.plan.drift, drift.kind) in telling and (drift.kind, drift.path) not in self._told:
                 self._told.add((drift.kind, drift.path))
                 if len(self._told) <= TOLD:
                     told.append(sentence(drift))
