@@ -19,11 +19,11 @@ from typing import Any
 
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.compile.raw import envelope
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import Ahead
-from nexus_engine.deliver.batch import Bench, PageStats, Worked, select
+from nexus_engine.deliver.batch import Bench, Worked, select
+from nexus_engine.deliver.books import books_of, counts_of, enter, landed, refused_of
 from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.keeping import kept_bodies
@@ -33,7 +33,7 @@ from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
 from nexus_engine.errors import FieldsDrifted, Incomplete, NexusError, StopEngine
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
-from nexus_engine.state.records import MAX_RAW_BYTES, Drift, Intent, Quarantined, WindowCounts
+from nexus_engine.state.records import Drift, Intent, WindowCounts
 from nexus_engine.state.store import Store
 
 
@@ -256,7 +256,7 @@ def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunRepor
     batch_id, seq = line.store.new_batch_id()
     batch: Batch | None = None
     advances = _advances(line, worked)
-    books = _books(worked)
+    books = books_of(worked)
     if worked.spool is not None:
         path, digest = commit(worked.spool, line.folder / "spool", batch_id)
         batch = Batch(
@@ -264,14 +264,14 @@ def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunRepor
             rows=worked.rows, sha256=digest,
         )
     intent = Intent(
-        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=_quarantined(line, worked),
-        advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=_counts(books),
+        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=refused_of(worked, line.plan.source.beside, line.redact),
+        advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=counts_of(books),
         bodies=kept_bodies(worked), position_hash=line.job.position_hash, target=line.plan.target.name,
         drift=drift, shape=line.watch.learned(),
     )
     protocol.intend(line.store, line.job.settle(intent, worked))
     _moved(line, worked, advances)
-    _enter(report, books)
+    enter(report, books)
     _tell_windows(line, worked, report)
     if worked.refusals:
         reasons = Counter(": ".join(reason.split(": ", 2)[:2]) for refusal in worked.refusals for reason in refusal.reasons)
@@ -282,7 +282,7 @@ def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunRepor
         line.observers.emit(BatchStaged(report.feed, report.run_id, batch.id, batch.rows))
         protocol.deliver(batch, line.sink, line.store, line.observers)
         report.batches += 1
-        _landed(report, books)
+        landed(report, books)
         line.observers.emit(
             BatchLanded(report.feed, report.run_id, batch.id, batch.rows, (time.monotonic() - started) * 1000)
         )
@@ -333,92 +333,6 @@ def _ticket(worked: Worked, unit: int) -> tuple[Ticket, Unit]:
     return ticket, read
 
 
-def _books(worked: Worked) -> list[WindowBooks]:
-    """The batch's rows per window, rows to land counted as in flight."""
-    refused: dict[int, int] = {}
-    for refusal in worked.refusals:
-        refused[refusal.p] = refused.get(refusal.p, 0) + 1
-    books = [
-        WindowBooks(partition=unit.partition.key, window_start=unit.window.start, window_end=unit.window.end)
-        for unit in worked.stage.units
-    ]
-    for staged in worked.stage.payloads:
-        book, stats, count = books[staged.unit], worked.stats.get(staged.p, PageStats()), worked.counts.get(staged.p, {})
-        bad = refused.get(staged.p, 0)
-        book.pages += 1
-        book.total = staged.payload.total if staged.payload.total is not None else book.total
-        book.complete = book.complete or staged.payload.last
-        book.read += stats.ok + stats.filtered + bad
-        book.filtered += stats.filtered
-        book.quarantined += bad
-        book.new += count.get("new", 0)
-        book.revised += count.get("revised", 0)
-        book.unchanged += count.get("unchanged", 0)
-        book.superseded += count.get("superseded", 0)
-    for book in books:
-        book.in_flight = book.new + book.revised
-    return books
-
-
-def _counts(books: list[WindowBooks]) -> tuple[WindowCounts, ...]:
-    names = ("read", "new", "revised", "unchanged", "superseded", "filtered", "quarantined", "in_flight", "pages")
-    return tuple(
-        WindowCounts(
-            partition=book.partition, window_start=book.window_start, window_end=book.window_end, complete=book.complete,
-            counts={name: getattr(book, name) for name in names} | ({"total": book.total} if book.total is not None else {}),
-        )
-        for book in books
-    )
-
-
-def _enter(report: RunReport, books: list[WindowBooks]) -> None:
-    """Add a batch's books to the run's, window by window."""
-    known = {(book.partition, book.window_start, book.window_end): book for book in report.books}
-    for book in books:
-        report.add(book)
-        old = known.get((book.partition, book.window_start, book.window_end))
-        if old is None:
-            report.books.append(book)
-        else:
-            old.add(book)
-            old.pages += book.pages
-            old.complete = old.complete or book.complete
-            old.total = book.total if book.total is not None else old.total
-            old.arrived = book.arrived if book.arrived is not None else old.arrived
-
-
-def _landed(report: RunReport, books: list[WindowBooks]) -> None:
-    """What was in flight is in the table."""
-    windows = {(book.partition, book.window_start, book.window_end): book for book in report.books}
-    for book in books:
-        rows = book.new + book.revised
-        for entry in (report, windows[book.partition, book.window_start, book.window_end]):
-            entry.in_flight -= rows
-            entry.landed += rows
-
-
-def _quarantined(line: Line, worked: Worked) -> tuple[Quarantined, ...]:
-    """The refused records as they came, but for secrets that a source echoes."""
-    found = []
-    beside: dict[int, str] = {}
-    for refusal in worked.refusals:
-        staged = worked.stage.at(refusal.p)
-        unit = worked.stage.units[staged.unit]
-        if line.plan.source.beside and staged.p not in beside:
-            beside[staged.p] = envelope(worked.stage.body(staged), line.plan.source.beside).decode("utf-8", "replace")
-        raw, around = line.redact(refusal.raw), beside.get(staged.p, "")
-        shown = line.redact(around)
-        found.append(
-            Quarantined(
-                partition=unit.partition.key, record=refusal.record, raw=raw, reasons=tuple(map(line.redact, refusal.reasons)),
-                page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start, window_end=unit.window.end,
-                envelope=shown if len(shown) <= MAX_RAW_BYTES else "",
-                altered=(raw, shown) != (refusal.raw, around) or "\ufffd" in raw + around,
-            )
-        )
-    return tuple(found)
-
-
 def _fail(line: Line, report: RunReport, error: NexusError, partition: str = "") -> None:
     report.errors.append(error_report(error, line.redact, partition))
 
@@ -429,7 +343,7 @@ def _incomplete(line: Line, report: RunReport, partition: str, error: Incomplete
         return
     start, end = error.window
     book = WindowBooks(partition=partition, window_start=start, window_end=end, total=error.total, arrived=error.arrived)
-    _enter(report, [book])
+    enter(report, [book])
     counts = {"total": error.total, "arrived": error.arrived}
     line.store.add_books(report.run_id, [WindowCounts(partition=partition, window_start=start, window_end=end, counts=counts)])
 
