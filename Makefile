@@ -7,7 +7,7 @@ test: .venv/.test       ; $(BIN)/python -m pytest -n 2
 lint: .venv/.test       ; $(BIN)/ruff check . && $(BIN)/mypy
 docs: .venv/.run        ; $(BIN)/nexus-engine schema && $(BIN)/nexus-engine ddl && $(BIN)/python docs/generate.py
 bench: .venv/.bench     ; $(BIN)/python bench/run.py
-kill: .venv/.test       ; NEXUS_KILLS=200 $(BIN)/python -m pytest tests/delivery/test_kill.py -k random
+kill: .venv/.test       ; NEXUS_KILLS=200 NEXUS_KILL_VISITS=all $(BIN)/python -m pytest -n 2 tests/delivery tests/archive -k kill
 fuzz: .venv/.test       ; NEXUS_FUZZ_SPECS=100000 $(BIN)/python -m pytest tests/spec/test_fuzz_specs.py
 ci:                     ; .ci/run
 clean:                  ; rm -rf .venv build dist data bench/out

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pytest
 from raw_server import RawServer, answer
 
+from kill_visits import ALL, visits
 from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "replace."))]
+POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "replace.", "shape."))]
 FEED = """
 name: days
 source:
@@ -72,20 +73,26 @@ def truths(mover, *homes):
 def sweep(tmp_path, mover, prepare, points):
     """``prepare(path)`` makes a home. Every home that was killed."""
 
-    def one(point):
+    def one(numbered):
+        number, point = numbered
         killed = []
-        for visit in range(1, 100):
+        for visit in visits(number):
             path = prepare(tmp_path / f"{point}-{visit}")
             done = child(mover, path, crash_at=f"{point}#{visit}")
             if done.returncode == 0:
                 shutil.rmtree(path)
-                return killed
+                if killed:
+                    return killed
+                continue
             assert done.returncode == -9, f"{point}#{visit}: {done.stderr[-3000:]}"
             killed.append(path)
-        raise AssertionError(f"{point} never ends")
+            if not ALL:
+                return killed
+        assert not (killed and ALL), f"{point} never ends"
+        return killed
 
     with ThreadPoolExecutor(2) as pool:
-        return [path for found in pool.map(one, points) for path in found]
+        return [path for found in pool.map(one, enumerate(points)) for path in found]
 
 
 def check_archive(truth):
@@ -157,7 +164,7 @@ def test_reparse(tmp_path, server, capsys):
 def test_bodies_that_go(tmp_path, server):
     """Killed while the oldest make room: the next start removes what nothing leads to."""
     killed = sweep(tmp_path, "range", lambda path: home(path, server.url, size="300B"), ["archive.expired", "archive.freed"])
-    assert len(killed) > 2
+    assert len(killed) >= 2
     for path in killed:
         home(path, server.url)
     for truth in truths("range", *killed):

@@ -17,7 +17,7 @@ from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
 LINES, LINE_BYTES = 240, 8000  # of each series: eight pieces of a quarter of a megabyte, two of them to a batch
-POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "archive."))]
+POINTS = [p for p in crash.POINTS if not p.startswith(("shape.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "replace."))]
 FEED = """
 name: pages
 source:
