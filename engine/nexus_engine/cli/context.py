@@ -73,12 +73,13 @@ class Context:
             project = project.for_replay()
         redactor = Redactor()
 
-        def redact(text: str) -> str:
+        def known() -> Redactor:
             for secret in project.secrets.known():
                 redactor.add(secret.reveal(), secret.name)
-            return redactor.redact(text)
+            return redactor
 
-        self.out.redact = redact
+        self.out.redact = lambda text: known().redact(text)
+        self.out.mask = lambda text: known().redact_bytes(text.encode()).decode()
         install(self.out)
         wrong = [problem for problem in project.problems if Path(problem.file).name == "nexus.yaml"]
         if wrong:  # where the data folder is cannot be known

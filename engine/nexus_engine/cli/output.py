@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNPRINTABLE = "\ufffd"
 WIDEST = 60
 
 
@@ -30,6 +31,7 @@ class Output:
         self.as_json = False
         self.debug = False
         self.redact: Callable[[str], str] = lambda text: text
+        self.mask: Callable[[str], str] = lambda text: text  # as `redact`, for a text that nothing has cut
 
     @property
     def on_terminal(self) -> bool:
@@ -64,18 +66,17 @@ class Output:
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> int:
         """Rows for people: numbers to the right, wide texts cut; how many were."""
         names = list(columns or (rows[0] if rows else ()))
-        cells = [[_cell(row.get(name)) for name in names] for row in rows]
+        cells = [[_cell(row.get(name), self.mask) for name in names] for row in rows]
         widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
         right = [bool(rows) and all(isinstance(row.get(name), (int, float, type(None))) for row in rows) for name in names]
-        self.line(_aligned(names, widths, right))
-        self.line("  ".join("-" * width for width in widths))
-        for line in cells:
-            self.line(_aligned(line, widths, right))
+        lines = [_aligned(names, widths, right), "  ".join("-" * width for width in widths), *(_aligned(line, widths, right) for line in cells)]
+        for line in lines:
+            self.raw(f"{_CONTROL.sub(_UNPRINTABLE, self.mask(line))}\n".encode())
         return sum(len(cell) == WIDEST and cell.endswith("…") for line in cells for cell in line)
 
     def _clean(self, text: str) -> str:
         """No secrets, and no control characters: what an API sends must not steer a terminal."""
-        return _CONTROL.sub("\ufffd", self.redact(text))
+        return _CONTROL.sub(_UNPRINTABLE, self.redact(text))
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
@@ -83,7 +84,7 @@ def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool])
     return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in pairs).rstrip()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, mask: Callable[[str], str]) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -92,5 +93,5 @@ def _cell(value: Any) -> str:
         return f"{value:.15g}"
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)
-    text = " ".join(str(value).split())
+    text = " ".join(mask(str(value)).split())  # before it is cut: half a secret is not known as one
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

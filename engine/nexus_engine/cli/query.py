@@ -51,4 +51,4 @@ def _csv(context: Context, rows: list[dict[str, Any]]) -> None:
     if rows:
         writer.writerow(rows[0])
     writer.writerows([["" if value is None else value for value in row.values()] for row in rows])
-    context.out.raw(context.out.redact(text.getvalue()).encode())
+    context.out.raw(context.out.mask(text.getvalue()).encode())

@@ -123,7 +123,8 @@ def _check(context: Context, feeds: Sequence[str]) -> None:
     context.plans(feeds)
     unset = [name for name in feeds if name in context.loaded.unset]
     if unset:
-        raise invalid([problem for problem in context.loaded.problems if Path(problem.file).stem in unset])
+        own = [problem for problem in context.loaded.problems if Path(problem.file).stem in unset]
+        raise invalid(own or list(context.loaded.problems))  # what a feed lacks may be a credential of its API's file
 
 
 def show(context: Context, reports: list[dict[str, Any]]) -> None:

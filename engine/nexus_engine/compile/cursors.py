@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from nexus_engine.clickhouse.quoting import ident
@@ -50,6 +51,15 @@ def asks(options: Any, name: str) -> bool:
     return isinstance(options, str) and ("window", name) in names(options)
 
 
+def _is_time(text: str) -> bool:
+    """Whether it is a day or a time of the calendar, ISO 8601."""
+    try:
+        datetime.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
 def misfits(spec: CursorSpec, kind: CursorKind, options: Any) -> Iterator[tuple[str, str]]:
     """(key, what is wrong): a number's distances are numbers, a time's are durations, a text has none.
 
@@ -71,8 +81,12 @@ def misfits(spec: CursorSpec, kind: CursorKind, options: Any) -> Iterator[tuple[
         for key, text in (("initial", spec.initial), ("end", spec.end)):
             if text and not _NUMBER.fullmatch(text):
                 yield key, f"`{name}` is a number: `{key}` is one, too"
-        if spec.step is not None and not (spec.end and spec.initial):
-            yield "step", "`step` over a number needs `initial` and `end`: numbers have no present to stop at"
+    elif kind != "text":
+        for key, text in (("initial", spec.initial), ("end", spec.end)):
+            if text and not _is_time(text):
+                yield key, f"`{name}` is a {kind}: `{key}` is a date like 2024-01-31, or a time like 2024-01-31T09:30:00Z"
+    if kind == "number" and spec.step is not None and not (spec.end and spec.initial):
+        yield "step", "`step` over a number needs `initial` and `end`: numbers have no present to stop at"
     if spec.bounds != "[)" and spec.step is None:
         yield "bounds", "`bounds` needs `step`: without it no window follows another"
     yield from _beside(spec, kind, options)

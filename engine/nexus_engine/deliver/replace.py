@@ -104,7 +104,7 @@ def job(wanted: Range, session: Session, plan: Plan, report: RunReport, halt: th
     query = msgspec.structs.replace(query, select=_only_inside(query.select, inside(plan, wanted)))
     return Job(
         plan=msgspec.structs.replace(plan, query=query), tickets=tickets, due=lambda ticket: wanted.due(cursor, ticket.safe),
-        read=session.reader.units(plan, report, halt), threads=threads(plan), position_hash=plan.position_hash,
+        read=session.reader.units(plan, report, halt, session.reader.keeping(plan, report)), threads=threads(plan), position_hash=plan.position_hash,
         whole=whole and found.whole and not found.failures and not found.notes,
         windows=sum(wanted.left(cursor, ticket) for ticket in tickets), goes=old, finish=finish,
     )

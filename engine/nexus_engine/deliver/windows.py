@@ -90,7 +90,8 @@ def text_in(kind: str, value: datetime) -> str:
     if kind == "date":
         return value.date().isoformat()
     value = value.astimezone(UTC)
-    return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
+    digits = "microseconds" if value.microsecond % 1000 else "milliseconds" if value.microsecond else "seconds"
+    return value.isoformat(timespec=digits).replace("+00:00", "Z")
 
 
 def cursor_text(kind: str, text: str) -> str:
@@ -132,7 +133,7 @@ def start_of(rule: CursorPlan, position: Position) -> str | None:
     if position.cursor is None:
         return rule.initial or None
     if rule.kind == "text" or not (rule.lookback_s or rule.lookback_months):
-        return position.cursor
+        return text_in(rule.kind, moment(position.cursor)) if rule.kind == "datetime" else position.cursor
     if rule.kind == "number":
         lower = Decimal(position.cursor) - Decimal(str(rule.lookback_s))
         return rule.initial if rule.initial and lower < Decimal(rule.initial) else _digits(lower)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 _SECRET = re.compile(
-    r"""(?i)((?:api[_-]?key|apikey|token|secret|passw(?:or)?d|authorization|bearer|credential)[\w-]*["']?\s*:\s*)"""
+    r"""(?i)((?:api[_-]?key|apikey|token|secret|passw(?:or)?d|authorization|bearer)[\w-]*["']?\s*:\s*)"""
     r"""(?!["']?\{\{)("[^"]*"?|'[^']*'?|[^\s,}{][^,}]*)"""
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")

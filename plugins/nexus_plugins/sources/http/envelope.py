@@ -110,7 +110,8 @@ class Envelope:
             found = {path: _decoded(_walk(tree, path)) for path in self._values}
             return _walk(tree, self._path), found
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadBody(f"the body is not JSON: {error}", incomplete="truncated" in str(error)) from None
+            what = f"the body is not JSON: {error}" if body.strip() else "the body is empty"
+            raise BadBody(what, incomplete="truncated" in str(error)) from None
         except RecursionError:
             raise BadBody("the body is not JSON: nested too deeply") from None
 
