@@ -4,11 +4,13 @@ import gzip
 import hashlib
 import json
 import stat
+from datetime import UTC, datetime
 
 import pytest
 from archive_world import PLAIN, says
 from raw_server import answer
 
+from nexus_engine.deliver.backfill import checked_range
 from nexus_engine.deliver.run import Limits
 
 PAGED = "records: rows\n  paginate: {page: page, limit: {param: size, size: 2}}"
@@ -57,6 +59,20 @@ def test_the_body_of_a_post_is_kept_with_it(world, server):
     world.run()
     assert json.loads(world.kept[0].request["body"]) == {"day": "2024-01-01"}
     assert world.kept[0].request["sha256"] == sha(world.kept[0].request["body"].encode())
+
+
+def test_a_replaced_range_keeps_its_answers(world, server):
+    world.feed(
+        source="params: {from: '{{ window.start }}', to: '{{ window.end }}'}\n  records: rows",
+        more="cursor: {field: day, initial: 2024-01-01}\nfields: {id: UInt32, day: Date}\ntarget: {table: a.rows, key: [id]}\n",
+    )
+    left = {"rows": [{"id": 2, "day": "2024-01-02"}]}
+    says(server, {"rows": [{"id": 1, "day": "2024-01-02"}, *left["rows"]]}, left)
+    world.run()
+    wanted = checked_range(world.plans["rows"], "2024-01-01", "2024-01-05", [], datetime(2026, 1, 1, tzinfo=UTC), replacing=True)
+    report = world.run(mover=wanted.job)
+    assert (report.status, report.removed, [row[0] for row in world.rows]) == ("ok", 2, [2])
+    assert json.loads(world.bodies()[world.kept[-1].sha256]) == left
 
 
 def test_each_row_leads_to_its_page(world, server):
