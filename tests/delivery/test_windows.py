@@ -29,7 +29,6 @@ def test_first_run_starts_at_initial_and_later_ones_look_back():
     assert spans(rule, Position(cursor="2000-01-10")) == [("2000-01-01", "2026-11-23", True)]
 
 
-@pytest.mark.capability("Incremental: resume by page inside a window", spec="cursor: {field: date, initial: 2000-01-01, lookback: 1d}")
 def test_a_time_is_asked_with_in_one_form_however_the_table_writes_it():
     rule = CursorPlan(field="t", kind="datetime", initial="2026-05-01T00:00:00Z")
     for stored, sent in (
@@ -39,6 +38,7 @@ def test_a_time_is_asked_with_in_one_form_however_the_table_writes_it():
         assert [unit.window.start for unit in units(rule, Position(cursor=stored), NOW)] == [sent]
 
 
+@pytest.mark.capability("Incremental: resume by page inside a window", spec="cursor: {field: date, initial: 2000-01-01, lookback: 1d}")
 def test_an_open_window_is_finished_with_its_own_bounds_before_a_new_one():
     rule = CursorPlan(field="date", kind="date", initial="2000-01-01", lookback_s=86400)
     open_ = Position(cursor="2026-11-01", window={"start": "2026-10-31", "end": "2026-11-20"}, resume={"page": 3}, seen="2026-11-19")
