@@ -62,6 +62,7 @@ FEED: dict[str, Any] = {
     },
     "new_fields": "capture",
     "archive": {"keep": "30d", "max_size": "1GB"},
+    "drift": {"new": "ignore", "missing": "warn", "retyped": "fail"},
     "max_refused": "0.5",
 }  # fmt: skip
 
