@@ -8,14 +8,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from raw_server import RawServer, answer
 
-from kill_visits import ALL, visits
+import kill_visits
 from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
@@ -72,27 +71,7 @@ def truths(mover, *homes):
 
 def sweep(tmp_path, mover, prepare, points):
     """``prepare(path)`` makes a home. Every home that was killed."""
-
-    def one(numbered):
-        number, point = numbered
-        killed = []
-        for visit in visits(number):
-            path = prepare(tmp_path / f"{point}-{visit}")
-            done = child(mover, path, crash_at=f"{point}#{visit}")
-            if done.returncode == 0:
-                shutil.rmtree(path)
-                if killed:
-                    return killed
-                continue
-            assert done.returncode == -9, f"{point}#{visit}: {done.stderr[-3000:]}"
-            killed.append(path)
-            if not ALL:
-                return killed
-        assert not (killed and ALL), f"{point} never ends"
-        return killed
-
-    with ThreadPoolExecutor(2) as pool:
-        return [path for found in pool.map(one, enumerate(points)) for path in found]
+    return kill_visits.sweep(points, lambda name: prepare(tmp_path / name), lambda path, at: child(mover, path, crash_at=at))
 
 
 def check_archive(truth):

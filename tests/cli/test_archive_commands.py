@@ -77,7 +77,12 @@ def test_a_reparse_that_cannot_be_says_why(project):
     kept(project)
     assert "no answer of it is kept" in command(project.root, "reparse", "days").stderr
     command(project.root, "run", "days", "--once")
-    assert "is no time" in command(project.root, "reparse", "days", "--since", "yesterday").stderr
+    mistyped = command(project.root, "reparse", "days", "--since", "yesterday")
+    assert mistyped.returncode == 2
+    assert "is no time" in mistyped.stderr
+    triggers = [run["trigger"] for run in as_json(command(project.root, "runs", "--feed", "days", "--json"))]
+    assert triggers == ["once"], "what could not be begun is no failed run"
+    assert command(project.root, "status").returncode == 0
 
 
 def test_reparse_goes_to_the_owner(project, api):

@@ -5,12 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from kill_visits import ALL, visits
+import kill_visits
 from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
@@ -53,28 +52,8 @@ def truths(mover, *homes):
 
 
 def sweep(tmp_path, mover, prepare, points=POINTS):
-    """``prepare(path)`` makes a home. Every home that was killed, by its name."""
-
-    def one(numbered):
-        number, point = numbered
-        killed = []
-        for visit in visits(number):
-            path = prepare(tmp_path / f"{point}-{visit}")
-            done = child(mover, path, crash_at=f"{point}#{visit}")
-            if done.returncode == 0:
-                shutil.rmtree(path)
-                if killed:
-                    return killed
-                continue
-            assert done.returncode == -9, f"{point}#{visit}: {done.stderr[-3000:]}"
-            killed.append(path)
-            if not ALL:
-                return killed
-        assert not (killed and ALL), f"{point} never ends"
-        return killed
-
-    with ThreadPoolExecutor(2) as pool:
-        return [path for found in pool.map(one, enumerate(points)) for path in found]
+    """``prepare(path)`` makes a home. Every home that was killed."""
+    return kill_visits.sweep(points, lambda name: prepare(tmp_path / name), lambda path, at: child(mover, path, crash_at=at))
 
 
 def expected(days):

@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 
 import pytest
@@ -336,9 +338,9 @@ def test_a_resolver_that_hangs_meets_the_deadline_and_holds_one_thread(monkeypat
     assert asked == ["slow.invalid"]
 
 
-@pytest.mark.slow
-@pytest.mark.fault("F13: a black hole", behaviour="an address that does not answer is given up after 15 s, however long `timeout` is")
-def test_a_host_that_answers_no_connection_is_given_up_long_before_the_timeout():
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """A URL whose host takes no more connections and refuses none."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -347,30 +349,26 @@ def test_a_host_that_answers_no_connection_is_given_up_long_before_the_timeout()
             other.setblocking(False)
             other.connect_ex(full.getsockname())
         try:
-            with pytest.raises(RetryLater, match="no connection to 127.*timed out"):
-                Client(timeout=Duration("10m"), retry=RetryOptions(attempts=1)).get(f"http://127.0.0.1:{full.getsockname()[1]}/a")
+            yield f"http://127.0.0.1:{full.getsockname()[1]}/a"
         finally:
             for other in waiting:
                 other.close()
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F13: a black hole", behaviour="an address that does not answer is given up after 15 s, however long `timeout` is")
+def test_a_host_that_answers_no_connection_is_given_up_long_before_the_timeout():
+    with black_hole() as url, pytest.raises(RetryLater, match="no connection to 127.*timed out"):
+        Client(timeout=Duration("10m"), retry=RetryOptions(attempts=1)).get(url)
 
 
 @pytest.mark.fault("F13: a black hole", behaviour="ends at `timeout` and tries again")
 def test_a_host_that_answers_no_connection_meets_the_deadline():
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for other in waiting:
-            other.setblocking(False)
-            other.connect_ex(full.getsockname())
-        try:
-            client = Client(timeout=Duration("300ms"), retry=RetryOptions(attempts=2))
-            with pytest.raises(RetryLater, match="no connection to 127|no whole answer"):
-                client.get(f"http://127.0.0.1:{full.getsockname()[1]}/a")
-            assert len(client.clock.waits) == 1
-        finally:
-            for other in waiting:
-                other.close()
+    with black_hole() as url:
+        client = Client(timeout=Duration("300ms"), retry=RetryOptions(attempts=2))
+        with pytest.raises(RetryLater, match="no connection to 127|no whole answer"):
+            client.get(url)
+        assert len(client.clock.waits) == 1
 
 
 @pytest.mark.fault("F13: connection reset", behaviour="hands nothing on and asks again")

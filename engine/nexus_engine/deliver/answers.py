@@ -12,6 +12,7 @@ import msgspec
 from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapCheck, SourceHttp, Undecided
 from nexus_engine.contract.source import Payload
 from nexus_engine.deliver.archive import BodyLost
+from nexus_engine.deliver.keeping import Beside
 from nexus_engine.errors import StopFeed
 from nexus_engine.host.body import HEAD
 from nexus_engine.state.records import Body
@@ -24,7 +25,7 @@ class NoMore(Exception):
     """The source asks for more than was kept: here its window ends."""
 
 
-class KeptAnswers:
+class KeptAnswers(Beside):
     """See the module's text.
 
     Args:
@@ -33,12 +34,10 @@ class KeptAnswers:
     """
 
     def __init__(self, inner: SourceHttp, reader: Reader, waiting: deque[Body], lost: Callable[[BodyLost], None]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._reader = reader
         self._waiting = waiting
         self._lost = lost
-        self._new: list[Body] = []
-        self._last: tuple[Body, ...] = ()
 
     def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
         while True:
@@ -72,15 +71,6 @@ class KeptAnswers:
 
     def allow(self, request: HttpRequest) -> None:
         """Whatever it is: it is not sent."""
-
-    def redact(self, text: str) -> str:
-        return self._inner.redact(text)
-
-    def seal(self, text: str) -> str:
-        return self._inner.seal(text)
-
-    def unseal(self, text: str) -> str:
-        return self._inner.unseal(text)
 
     def taken(self, payload: Payload) -> tuple[Body, ...]:
         if self._new:

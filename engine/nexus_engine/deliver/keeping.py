@@ -38,7 +38,25 @@ Wrap = Callable[[SourceHttp, Unit, object], Exchanges]
 """HTTP for one reading of a unit from a position on."""
 
 
-class KeptHttp:
+class Beside:
+    """What stands between a source and its HTTP: which answers are new, and the words about secrets handed on."""
+
+    def __init__(self, inner: SourceHttp) -> None:
+        self._inner = inner
+        self._new: list[Body] = []
+        self._last: tuple[Body, ...] = ()
+
+    def redact(self, text: str) -> str:
+        return self._inner.redact(text)
+
+    def seal(self, text: str) -> str:
+        return self._inner.seal(text)
+
+    def unseal(self, text: str) -> str:
+        return self._inner.unseal(text)
+
+
+class KeptHttp(Beside):
     """A source's HTTP, whose answers are kept.
 
     Args:
@@ -47,14 +65,12 @@ class KeptHttp:
     """
 
     def __init__(self, inner: SourceHttp, archive: Archive, redactor: Redactor, run_id: str, number: Iterator[int], *, resumed: bool) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._archive = archive
         self._redactor = redactor
         self._run_id = run_id
         self._number = number
         self._resumed = resumed
-        self._new: list[Body] = []
-        self._last: tuple[Body, ...] = ()
 
     def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
         return self._kept(request, self._inner.send(request, accept=accept, check=check))
@@ -81,15 +97,6 @@ class KeptHttp:
 
     def allow(self, request: HttpRequest) -> None:
         self._inner.allow(request)
-
-    def redact(self, text: str) -> str:
-        return self._inner.redact(text)
-
-    def seal(self, text: str) -> str:
-        return self._inner.seal(text)
-
-    def unseal(self, text: str) -> str:
-        return self._inner.unseal(text)
 
     def taken(self, payload: Payload) -> tuple[Body, ...]:
         if self._new:

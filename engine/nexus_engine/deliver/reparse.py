@@ -52,22 +52,31 @@ class Reparse:
 
     since: str = ""
 
-    def job(self, session: Session, plan: Plan, report: RunReport, halt: threading.Event) -> Job:
-        """The mover (``deliver.session.Mover``).
+    def readings(self, session: Session, plan: Plan) -> dict[str, list[Reading]]:
+        """What is to be parsed, by partition, the oldest first.
 
         Raises:
             ConfigError: the target has no key, `since` is no time, or nothing is kept.
         """
         _refuse_keyless(plan)
+        found: dict[str, list[Reading]] = {}
+        for reading in session.store.readings(plan.feed, since_text(plan, self.since, session.reader.now())):
+            found.setdefault(reading.partition, []).append(reading)
+        _refuse_nothing(plan, found, self.since)
+        return found
+
+    def job(self, session: Session, plan: Plan, report: RunReport, halt: threading.Event) -> Job:
+        """The mover (``deliver.session.Mover``).
+
+        Raises:
+            ConfigError: as :meth:`readings`.
+        """
+        readings = self.readings(session, plan)
         store, space = session.store, f"reparse {self._fingerprint(plan)}"
         stored = store.positions(plan.feed)
         for name in stored:  # another spec's: what it had parsed is to be parsed again
             if unspaced(name)[0].startswith("reparse ") and unspaced(name)[0] != space:
                 store.reset(plan.feed, name)
-        readings: dict[str, list[Reading]] = {}
-        for reading in store.readings(plan.feed, since_text(plan, self.since, session.reader.now())):
-            readings.setdefault(reading.partition, []).append(reading)
-        _refuse_nothing(plan, readings, self.since)
         tickets = [_ticket(named_partition(key, store.parent(plan.feed, key)), space, stored) for key in readings]
         left = {ticket.key: _left(ticket, readings[ticket.partition.key]) for ticket in tickets}
         source = _Answers(session, plan, report, halt, {str(reading.last): reading for some in left.values() for reading in some})

@@ -251,7 +251,8 @@ class FeedHttp:
         asked = attempt.asked_s
         if attempt.number >= self._retry.attempts:
             raise RetryLater(
-                f"{attempt.what} ({attempt.number} attempts)", after_s=asked, where=shown, did=_KEPT, do="run again later",
+                f"{attempt.what} ({attempt.number} attempts)", after_s=asked, where=shown, did=_KEPT,
+                do="run again later" + ("; if it stays so, the host or the port of the address is wrong" if attempt.what.startswith("no connection") else ""),
             )
         if asked is not None and asked > self._retry.max_wait_s:
             raise RetryLater(

@@ -204,9 +204,10 @@ class Owner:
     def _reparse(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
         """The kept answers of one feed through its present spec."""
         self.reload(settled=True)
-        plan = self.plan(args["feed"])
+        plan, reparse = self.plan(args["feed"]), Reparse(str(args.get("since") or ""))
+        reparse.readings(self.session, plan)  # words that cannot be carried out are no failed run
         with told(self.session.observers, tell, [plan.feed]):
-            report = self.run_feed(plan.feed, "reparse", Reparse(str(args.get("since") or "")).job)
+            report = self.run_feed(plan.feed, "reparse", reparse.job)
         return [report.to_json()] if report is not None else []
 
     def _reload(self, args: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
