@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from cli_projects import as_json, command
 from raw_server import RawServer, answer
 
@@ -34,7 +35,7 @@ def test_what_changed_is_shown_counted_and_accepted(tmp_path: Path) -> None:
         rows[0].update(price="2.5", venue="X")
         failed = command(tmp_path, "run", "quotes", "--once")
         assert failed.returncode == 1
-        assert "`price` was number and is text" in failed.stdout + failed.stderr
+        assert "2 fields have changed: `price` retyped (number before, text now, like " in failed.stderr
         assert "nexus-engine drift quotes --accept" in failed.stdout + failed.stderr
         assert [(item["kind"], item["path"], item["was"], item["now"]) for item in told(tmp_path, "drift", "quotes")] == [
             ("retyped", "price", "number", "text"), ("new", "venue", "", "text"),
@@ -66,3 +67,58 @@ def test_wrong_names_are_told(tmp_path: Path) -> None:
     assert "did you mean quotes" in command(tmp_path, "drift", "qotes").stderr
     assert "name the feed" in command(tmp_path, "drift", "--accept").stderr
     assert json.loads(command(tmp_path, "drift", "quotes", "--accept", "--json").stdout)["accepted"] == []
+
+
+@pytest.mark.capability("Drift: one finding is accepted, or all of a feed", spec="nexus-engine drift FEED --accept --field quote.price")
+def test_one_field_or_one_kind_is_accepted(tmp_path: Path) -> None:
+    rows = [{"id": 1, "price": 1.5, "old": "a"}]
+    with RawServer(lambda request: answer({"data": rows})) as server:
+        (tmp_path / "nexus.yaml").write_text("{}")
+        (tmp_path / "sources.d").mkdir()
+        (tmp_path / "sources.d" / "quotes.yaml").write_text(FEED.format(url=server.url, drift=""))
+        assert command(tmp_path, "run", "quotes", "--once").returncode == 0
+        rows[:] = [{"id": 1, "price": "2.5", "venue": "X", "legs": [{"v.w": 1}]}]
+        assert command(tmp_path, "run", "quotes", "--once").returncode == 0
+
+        def left() -> list[tuple[str, str]]:
+            return [(item["kind"], item["path"]) for item in told(tmp_path, "drift", "quotes")]
+
+        everything = [("new", "legs"), ("missing", "old"), ("retyped", "price"), ("new", "venue")]
+        assert left() == everything
+        wrong = command(tmp_path, "drift", "quotes", "--accept", "--field", "venue", "--field", "prize")
+        assert (wrong.returncode, "error: 'prize' is not among the open findings of feed quotes" in wrong.stderr) == (2, True)
+        assert "engine: nothing was changed" in wrong.stderr
+        assert "to do:  did you mean price?" in wrong.stderr
+        unknown = command(tmp_path, "drift", "quotes", "--accept", "--field", "price", "--kind", "new")
+        assert (unknown.returncode, "'price' is not new in the open findings" in unknown.stderr) == (2, True)
+        assert "its fields: legs, venue" in unknown.stderr
+        assert left() == everything
+
+        assert command(tmp_path, "drift", "quotes", "--accept", "--field", "price").stdout == "accepted: price retyped\n"
+        assert left() == [("new", "legs"), ("missing", "old"), ("new", "venue")]
+        assert [item["path"] for item in told(tmp_path, "drift", "--kind", "missing", "--kind", "retyped")] == ["old"]
+        assert command(tmp_path, "drift", "quotes", "--accept", "--kind", "new").stdout == "accepted: legs new\naccepted: venue new\n"
+        rows[0]["price"] = "3"
+        done = command(tmp_path, "run", "quotes", "--once")
+        assert "warning" not in done.stderr
+        assert left() == [("missing", "old")]
+        assert "has not drifted like that" in command(tmp_path, "drift", "quotes", "--field", "venue").stderr
+        rows[:] = [{"id": 1, "price": 1.5, "old": "a", "venue": "X", "legs": []}]
+        command(tmp_path, "run", "quotes", "--once")
+        assert left() == []
+        none = command(tmp_path, "drift", "quotes", "--accept", "--field", "price")
+        assert (none.returncode, "see nexus-engine drift quotes --all" in none.stderr) == (2, True)
+
+
+def test_records_of_a_listing_are_not_watched(tmp_path: Path) -> None:
+    listed = {"sym": "A", "name": "a"}
+    with RawServer(lambda request: answer({"data": [listed if request.target == "/list" else {"id": 1}]})) as server:
+        (tmp_path / "nexus.yaml").write_text("{}")
+        (tmp_path / "sources.d").mkdir()
+        each = f'{{sym: {{request: {{endpoint: "{server.url}/list"}}, records: data, column: sym, with: {{name: name}}}}}}'
+        words = f'name: quotes\nsource: {{endpoint: "{server.url}/of/{{{{ each.sym }}}}", records: data, each: {each}}}\n'
+        (tmp_path / "sources.d" / "quotes.yaml").write_text(words + "fields: {id: UInt64}\ntarget: {table: m.quotes, key: [id]}\n")
+        assert command(tmp_path, "run", "quotes", "--once").returncode == 0
+        listed |= {"name": 2, "fresh": 1}
+        assert command(tmp_path, "run", "quotes", "--once").returncode == 0
+        assert told(tmp_path, "drift", "--all") == []

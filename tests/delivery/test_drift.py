@@ -170,10 +170,14 @@ def test_fail_stops_before_the_batch_lands(world: World) -> None:
     assert (report.status, [row["id"] for row in world.rows]) == ("failed", [1, 2, 11, 12])
     error = report.errors[0]
     assert error.kind == "FieldsDrifted"
-    assert error.what == '`quote.price` was number and is text, like "n/a", and 1 more'
+    secret = '"' + "x" * 58 + "…"
+    assert error.what == f'2 fields have changed: `quote.price` retyped (number before, text now, like "n/a"); `secret` new (text, like {secret})'
     assert error.where.startswith("page 3 of scripted:?page=3, feed ticks, ")
     assert error.did == "nothing of the batch landed; the position is kept"
-    assert "nexus-engine drift ticks --accept" in error.do
+    assert error.do == (
+        "if the change is right, mend the feed where it needs it, then: nexus-engine drift ticks --accept "
+        "(for one field only, add --field quote.price); to be warned instead, write `drift: {new: warn, missing: fail, retyped: warn}`"
+    )
     assert world.positions[""]["resume"] == {"page": 2}
     assert world.open() == [("retyped", "quote.price", "number", "text"), ("new", "secret", "", "text")]
     world.feed("drift: {retyped: warn, new: fail, missing: ignore}")
@@ -268,3 +272,65 @@ def test_captured_fields_land_through_the_loop(world: World) -> None:
     assert [(row["id"], row["extra"]) for row in world.rows] == [(1, '{"note":null,"quote":{"venue": "X"}}'.replace(": ", ":")), (2, '{"a":1,"note":null,"quote":{"venue":"X"}}')]
     report = world.run(rows(tick(1), tick(2, a=2)))
     assert (report.unchanged, report.revised) == (1, 1)
+
+
+@pytest.mark.capability("Drift: a finding that the API has undone closes by itself", spec="drift: warn")
+@pytest.mark.fault("F15: a new or retyped field that is as before again", behaviour="the finding closes at the end of a whole run that shows it; a part of a run closes nothing")
+def test_what_the_api_has_undone_closes_by_itself(world: World) -> None:
+    world.run(rows(tick(1), tick(2)))
+    changed = [{"id": n, "quote": {"price": str(n), "venue": "X", "size": 7}, "note": None, "tags": ["x"]} for n in (4, 5)]
+    world.run(rows(*changed))
+    assert len(world.open()) == 3
+    assert world.run(rows()).status == "empty"
+    assert len(world.open()) == 3, "no record says nothing"
+    world.run(rows({"id": 1, "quote": None, "note": None, "tags": []}))
+    assert [item[:2] for item in world.open()] == [("retyped", "quote.price"), ("new", "quote.size"), ("new", "tags")]
+    world.run(rows(tick(6)))
+    assert (world.open(), {item.state for item in world.drift}) == ([], {"back"})
+    world.run(rows(*changed))
+    assert [(item.state, item.runs) for item in world.drift] == [("open", 2), ("open", 2), ("open", 3)]
+
+
+def test_a_rare_new_field_closes_when_its_absence_is_no_coincidence(world: World) -> None:
+    world.run(rows(*map(tick, range(20))))
+    world.run(rows(*[tick(n, **({"rare": 1} if n == 3 else {})) for n in range(10)], {**tick(11), "id": "x1"}))
+    assert [item[:2] for item in world.open()] == [("retyped", "id"), ("new", "rare")]
+    for _ in range(3):
+        world.run(rows(*map(tick, range(20))))
+        assert [item[1] for item in world.open()] == ["id", "rare"]
+    world.run(rows(*map(tick, range(20))))
+    assert world.open() == []
+
+
+def test_a_run_that_was_stopped_leaves_older_findings_as_they_are(world: World) -> None:
+    gone = {"id": 4, "quote": {"price": 1, "venue": "X"}}
+    world.run(rows(tick(1)), rows(tick(2)))
+    world.run(rows({**gone, "extra": 1}))
+    assert world.open() == [("new", "extra", "", "number"), ("missing", "note", "null", "")]
+    world.feed("drift: {retyped: fail}")
+    report = world.run(rows(tick(3)), rows({"id": 5, "quote": {"price": "x"}}), rows(tick(6)), limits=Limits(batch_pages=1))
+    assert (report.status, report.errors[0].kind) == ("failed", "FieldsDrifted")
+    assert world.open() == [("new", "extra", "", "number"), ("retyped", "quote.price", "number", "text")], "`note` was there; the rest was not seen"
+    assert world.run(rows(tick(3))).status == "ok"
+    assert world.open() == []
+
+
+def test_an_error_names_a_handful_of_fields_with_what_happened_to_each(world: World) -> None:
+    world.feed("drift: fail")
+    world.run(rows(tick(1)))
+    report = world.run(rows({"id": 2, "quote": {"price": 1}, **{f"f{n}": n for n in range(6)}}))
+    fields = "; ".join(f"`f{n}` new (number, like {n})" for n in range(5))
+    assert report.errors[0].what == f"8 fields have changed: {fields}; and 3 more"
+    world.feed("drift: {missing: fail}")
+    report = world.run(rows({"id": 2, "quote": {"price": 1}}))
+    assert report.errors[0].what == "2 fields have changed: `note` missing (was null); `quote.venue` missing (was text)"
+    assert report.errors[0].do.endswith("(for one field only, add --field note); to be warned instead, write `drift: warn`")
+    assert world.run(rows({"id": 2, "quote": {"price": 1, "venue": "X"}})).errors[0].do.count("--field") == 0
+
+
+def test_what_encloses_a_record_is_not_watched(world: World) -> None:
+    fields = "id: UInt32, city: {type: Nullable(String), from: parent.city}, odd: {type: Nullable(String), from: parent.citty}"
+    world.feed(source="records: 'venues[].trades[]'", fields=fields)
+    world.run({"venues": [{"city": "c", "trades": [{"id": 1}]}]})
+    world.run({"venues": [{"town": 3, "trades": [{"id": 2}]}], "more": 1})
+    assert (world.drift, len(world.rows)) == ([], 2)

@@ -11,11 +11,12 @@ what is missing, which the next run makes anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from nexus_engine.compile.plan import Plan
+from nexus_engine.compile.plan import DriftPlan, Plan
 from nexus_engine.contract.records import parse_path
 from nexus_engine.deliver.shape import ANY, Sample, Shape, joined, leaves_of, steps_of
 from nexus_engine.errors import FieldsDrifted
@@ -24,6 +25,7 @@ from nexus_engine.state.records import Drift, DriftKind, KnownShape
 
 CHANCE = 0.001  # a name is missing where it would be absent by chance less often than this
 TOLD = 20  # warnings of one run; all of them are recorded
+NAMED = 5  # fields in one error
 _DONE = {"new": "nothing of the batch landed", "retyped": "nothing of the batch landed", "missing": "the batches before are kept; this one did not land"}
 
 
@@ -34,9 +36,12 @@ class Watch:
         known: what the store has; None: nothing yet.
         keeps: what is seen is recorded and learned from. A run over old records (a backfill, a replay) only tells which names
             of the spec stand nowhere.
+        open_before: what earlier runs found and is open.
     """
 
-    def __init__(self, plan: Plan, known: KnownShape | None, redact: Callable[[str], str], *, keeps: bool = True) -> None:
+    def __init__(
+        self, plan: Plan, known: KnownShape | None, redact: Callable[[str], str], *, keeps: bool = True, open_before: Sequence[Drift] = ()
+    ) -> None:
         self.plan = plan
         self.keeps = keeps
         self.seen = Shape()
@@ -47,6 +52,9 @@ class Watch:
         self.redact = redact
         self._read = leaves_of(plan.source)
         self._told: set[tuple[str, str]] = set()
+        self._open = open_before
+        self._found: set[tuple[str, str]] = set()  # kind and place of what is new or retyped in this run
+        self._whole = False
 
     @property
     def holds(self) -> bool:
@@ -61,19 +69,46 @@ class Watch:
                 self.seen.add(batch)
             return []
         found = list(self._changed(self.known, batch, ""))
+        self._found.update((drift.kind, drift.path) for drift in found)
         self.seen.add(batch)
         return found
 
     def missing(self) -> list[Drift]:
-        """Fields that no record of the run has, once all of it was seen."""
+        """Fields that no record of the run has. Asked only once all of it was seen and nothing of it failed."""
+        self._whole = True
         found = {drift.path: drift for drift in self._unread()}
         if not self.learning and self.keeps:
             found = {**{drift.path: drift for drift in self._gone(self.known, self.seen, "")}, **found}
         return [found[path] for path in sorted(found)]
 
-    def back(self) -> list[str]:
-        """Places that the run has seen: what was missing there is back."""
-        return list(_places(self.seen, ""))
+    def back(self) -> list[Drift]:
+        """Open findings of earlier runs that this one changes: those that hold no more have the state `back`, others more records without
+        them. One record is enough for a missing field to be back. What was new or retyped is as before once all of a run was seen and
+        records without it are no coincidence (:data:`CHANCE`)."""
+        if not self.keeps:
+            return []
+        there = set(_places(self.seen, ""))
+        changed = []
+        for drift in self._open:
+            if drift.kind == "missing":
+                changed += [msgspec.structs.replace(drift, state="back")] if drift.path in there else []
+            elif records := self._without(drift):
+                quiet = drift.shape.get("quiet", 0) + records
+                closed = (1 - drift.shape.get("share", 1.0)) ** quiet <= CHANCE
+                changed.append(msgspec.structs.replace(drift, state="back" if closed else "open", shape={**drift.shape, "quiet": quiet}))
+        return changed
+
+    def _without(self, drift: Drift) -> int:
+        """How many times what was new or retyped could have stood in this run, and did not. 0: it did, or not all was seen."""
+        if self.learning or not self._whole or (drift.kind, drift.path) in self._found:
+            return 0
+        at = self.seen
+        for step in steps_of(drift.path):
+            below = at.items if isinstance(step, int) else at.find(step)
+            if below is None:
+                return 0 if isinstance(step, int) or step == ANY or drift.kind == "retyped" else at.objects
+            at = below
+        return at.seen if drift.kind == "retyped" and at.kinds else 0
 
     def refuse(self, found: Iterable[Drift], did: str = "") -> None:
         """Raises:
@@ -82,11 +117,12 @@ class Watch:
         bad = [drift for drift in found if self.keeps and getattr(self.plan.drift, drift.kind) == "fail"]
         if bad:
             first = bad[0]
-            more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
             page = f"page {first.page} of {first.url}, " if first.page else ""
+            one = f" (for one field only, add --field {shlex.quote(first.path)})" if len(bad) > 1 else ""
             raise FieldsDrifted(
-                sentence(first) + more, where=f"{page}feed {self.plan.feed}, {self.plan.spec_file}", did=did or f"{_DONE[first.kind]}; the position is kept",
-                do=f"see nexus-engine drift {self.plan.feed}; if the change is right, mend the feed, then: nexus-engine drift {self.plan.feed} --accept",
+                summary(bad), where=f"{page}feed {self.plan.feed}, {self.plan.spec_file}", did=did or f"{_DONE[first.kind]}; the position is kept",
+                do=f"if the change is right, mend the feed where it needs it, then: nexus-engine drift {self.plan.feed} --accept{one}; "
+                f"to be warned instead, write `drift: {_warned(self.plan.drift, {drift.kind for drift in bad})}`",
             )
 
     def warnings(self, found: Iterable[Drift]) -> list[str]:
@@ -110,7 +146,7 @@ class Watch:
         """What is kept at the run's end: what was learned, or the old shape with its counts brought up to date."""
         if not self.keeps or not self.seen.seen:
             return None
-        self.absent -= set(self.back())
+        self.absent -= set(_places(self.seen, ""))
         if self.learning:
             return self._kept(learned=True)
         _count(self.known, self.seen)
@@ -127,7 +163,7 @@ class Watch:
     def _changed(self, before: Shape, now: Shape, path: str) -> Iterator[Drift]:
         fresh = {kind: sample for kind, sample in now.kinds.items() if kind not in before.kinds}
         if before.kinds and fresh:
-            yield self._drift("retyped", path or ".", before, fresh, now)
+            yield self._drift("retyped", path or ".", before, fresh, now, 1 / now.seen if len(fresh) < len(now.kinds) else 1.0)
         _align(before, now)
         if before.objects:
             for name, below in now.members.items():
@@ -135,7 +171,7 @@ class Watch:
                 if name in before.members:
                     yield from self._changed(before.members[name], below, place)
                 elif name not in self._leaves(path):
-                    yield self._drift("new", place, Shape(), below.kinds, below)
+                    yield self._drift("new", place, Shape(), below.kinds, below, min(1.0, below.seen / now.objects))
         if before.items is not None and now.items is not None:
             yield from self._changed(before.items, now.items, f"{path}[]")
 
@@ -170,11 +206,13 @@ class Watch:
                     break
                 at = below
 
-    def _drift(self, kind: DriftKind, place: str, before: Shape, now: dict[str, Sample], below: Shape) -> Drift:
+    def _drift(self, kind: DriftKind, place: str, before: Shape, now: dict[str, Sample], below: Shape, share: float = 0.0) -> Drift:
+        """``share``: of the places where it could stand, how many had what is new or retyped; 1 / all of them when only that is known."""
         sample = next(iter(now.values()), Sample())
         return Drift(
             kind=kind, path=self.redact(place), was=" or ".join(sorted(before.kinds)) or ("null" if kind == "missing" else ""), now=" or ".join(sorted(now)) or ("null" if kind == "new" else ""),
-            sample=sample.text, page=sample.page, url=sample.url, read=self._reads(place), shape=below.data(),
+            sample=sample.text, page=sample.page, url=sample.url, read=self._reads(place),
+            shape=below.data() | ({"share": share} if share else {}),
         )  # fmt: skip
 
     def _leaves(self, path: str) -> set[str]:
@@ -199,6 +237,28 @@ def sentence(drift: Drift) -> str:
         return f"`{drift.path}`, which was {drift.was}, stands in none of the records looked at" + (", so its field is null" if drift.read else "")
     hint = f"; did you mean `{drift.near}`?" if drift.near else ""
     return f"`{drift.path}` stands in none of the records looked at, so its field is null{hint}"
+
+
+def summary(bad: Sequence[Drift]) -> str:
+    """What happened to these fields: one in a sentence, several by name and kind."""
+    if len(bad) == 1:
+        return sentence(bad[0])
+    texts = [f"`{drift.path}` {drift.kind}{_differs(drift)}" for drift in bad[:NAMED]]
+    more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    return f"{len(bad)} fields have changed: {'; '.join(texts)}{more}"
+
+
+def _differs(drift: Drift) -> str:
+    like = f", like {drift.sample}" if drift.sample else ""
+    if drift.kind == "missing":
+        return f" (was {drift.was})" if drift.was else f" (did you mean `{drift.near}`?)" if drift.near else ""
+    return f" ({drift.was} before, {drift.now} now{like})" if drift.kind == "retyped" else f" ({drift.now}{like})"
+
+
+def _warned(words: DriftPlan, kinds: set[DriftKind]) -> str:
+    """What a spec says under `drift` when these kinds are told and the others stay as they are."""
+    now = {**msgspec.to_builtins(words), **dict.fromkeys(kinds, "warn")}
+    return "warn" if set(now.values()) == {"warn"} else "{" + ", ".join(f"{kind}: {word}" for kind, word in now.items()) + "}"
 
 
 def accept(known: KnownShape, found: Iterable[Drift]) -> KnownShape:

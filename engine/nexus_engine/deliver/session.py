@@ -187,9 +187,11 @@ class Session:
             line = Line(
                 job=job, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
                 folder=self.project.data_dir, table=self.table(plan.target.name), limits=self.limits,
-                redact=self._redact, watch=Watch(plan, self.store.known_shape(plan.feed), self._redact, keeps=job.drift),
+                redact=self._redact, watch=self._watch(plan, job),
             )
             run_feed(line, report, halt)
+            if report.errors and (changed := line.watch.back()):  # a run that was stopped has seen what it has seen
+                self.store.note_drift(plan.feed, run_id, (), None, changed)
             if any(error.kind == BudgetSpent.__name__ for error in report.errors):
                 report.warnings.append(left_to_do(job.tickets))
         except StopEngine as error:
@@ -208,6 +210,11 @@ class Session:
         finally:
             self.observers.remove(requests)
         return report
+
+    def _watch(self, plan: Plan, job: Job) -> Watch:
+        found = self.store.drift(plan.feed) if job.drift else []
+        open_before = [drift for drift in found if drift.state == "open"]
+        return Watch(plan, self.store.known_shape(plan.feed), self._redact, keeps=job.drift, open_before=open_before)
 
     def _redact(self, text: str) -> str:
         return self.reader.redactor.redact_bytes(text.encode()).decode()

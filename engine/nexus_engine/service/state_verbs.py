@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from nexus_engine.compile.plan import Plan
 from nexus_engine.deliver.drift import accept
-from nexus_engine.errors import NexusError
-from nexus_engine.state.records import KnownShape
+from nexus_engine.errors import ConfigError, NexusError
+from nexus_engine.spec.spelling import nearest
+from nexus_engine.state.records import Drift, KnownShape
 from nexus_engine.state.store import Store
 
 Verb = Callable[[dict[str, Any], Any], Any]
@@ -53,13 +54,32 @@ def verbs(store: Store, plan: Callable[[str], Plan], lock: Lock) -> dict[str, Ve
     def accept_drift(args: dict[str, Any], tell: Any) -> dict[str, Any]:
         feed = args["feed"]
         with lock(feed):
-            found = [item for item in store.drift(feed) if item.state == "open"]
+            found = chosen([item for item in store.drift(feed) if item.state == "open"], args.get("fields") or (), args.get("kinds") or (), feed)
             if found:
                 known = store.known_shape(feed) or KnownShape(meaning=plan(feed).position_hash, learned=False, shape={})
                 store.accept_drift(feed, found, accept(known, found))
         return {"feed": feed, "accepted": [{"path": item.path, "kind": item.kind, "was": item.was, "now": item.now} for item in found]}
 
     return {"drift/accept": accept_drift, "state/set": set_position, "state/reset": reset, "state/rename": rename, "state/adopt": adopt}
+
+
+def chosen(found: Sequence[Drift], fields: Collection[str], kinds: Collection[str], feed: str) -> list[Drift]:
+    """The findings of these fields and these kinds; of all where none is named.
+
+    Raises:
+        ConfigError: a field is named that is not among them.
+    """
+    some = [item for item in found if not kinds or item.kind in kinds]
+    names = list(dict.fromkeys(item.path for item in some))
+    for name in fields:
+        if name not in names:
+            near = nearest(name, names)
+            what = " or ".join(kinds) + " in" if kinds else "among"
+            raise ConfigError(
+                f"{name!r} is not {what} the open findings of feed {feed}", where=f"feed {feed}", did="nothing was changed",
+                do=f"did you mean {near}?" if near else f"its fields: {', '.join(names[:10])}" if names else f"see nexus-engine drift {feed} --all",
+            )
+    return [item for item in some if not fields or item.path in fields]
 
 
 def _known(store: Store, feed: str, partition: str) -> Any:

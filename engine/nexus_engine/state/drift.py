@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 import sqlalchemy as sa
@@ -56,13 +56,11 @@ def note(connection: sa.Connection, feed: str, run_id: str, found: Iterable[Drif
             connection.execute(_d.update().where(*where).values(**values))
 
 
-def back(connection: sa.Connection, feed: str, paths: Sequence[str]) -> None:
-    """Missing fields that were seen again."""
-    query = sa.select(_d.c.path).where(_d.c.feed == feed, _d.c.kind == "missing", _d.c.state == "open")
-    gone = {str(row.path) for row in connection.execute(query)}.intersection(paths) if paths else set()
-    if gone:
-        there = _d.c.path.in_(sorted(gone))
-        connection.execute(_d.update().where(_d.c.feed == feed, _d.c.kind == "missing", there).values(state="back"))
+def back(connection: sa.Connection, feed: str, changed: Iterable[Drift]) -> None:
+    """Keep what a run says of open findings of earlier runs: their state, and what is known of them."""
+    for drift in changed:
+        where = (_d.c.feed == feed, _d.c.path == drift.path, _d.c.kind == drift.kind, _d.c.state == "open")
+        connection.execute(_d.update().where(*where).values(state=drift.state, shape=msgspec.json.encode(drift.shape).decode()))
 
 
 def accepted(connection: sa.Connection, feed: str, found: Iterable[Drift]) -> None:

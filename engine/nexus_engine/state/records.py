@@ -131,8 +131,8 @@ class KnownShape(msgspec.Struct, frozen=True, kw_only=True):
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
     """One field that differs. ``was`` and ``now`` are JSON types; ``sample`` is short and redacted; ``page`` and ``url`` (redacted) say
     where it was seen first in its run. ``read``: a field of the spec reads it; ``near``: the nearest name there is. ``shape``: what
-    was seen there, as JSON. The rest is filled in by the store: ``state`` is open, accepted or back (a missing field that came
-    again)."""
+    was seen there, as JSON, with the ``share`` of records that had it and how many were ``quiet`` of it since. The rest is filled in by
+    the store: ``state`` is open, accepted or back (the records are again as they were)."""
 
     kind: DriftKind
     path: str

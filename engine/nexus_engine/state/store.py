@@ -329,17 +329,17 @@ class Store:
         with self._db.read() as connection:
             return drift.known(connection, feed)
 
-    def note_drift(self, feed: str, run_id: str, found: Sequence[Drift], shape: KnownShape | None = None, there: Sequence[str] = ()) -> None:
-        """Record drift that belongs to no batch. ``there``: places that were seen, so that nothing is missing at them any more."""
+    def note_drift(self, feed: str, run_id: str, found: Sequence[Drift], shape: KnownShape | None = None, changed: Sequence[Drift] = ()) -> None:
+        """Record drift that belongs to no batch. ``changed``: open findings of earlier runs, as this one leaves them."""
         now = self._now()
         with self._db.write() as connection:
             if shape is not None:
                 drift.keep(connection, feed, shape, now)
             drift.note(connection, feed, run_id, found, now)
-            drift.back(connection, feed, there)
+            drift.back(connection, feed, changed)
 
     def drift(self, feed: str | None = None) -> list[Drift]:
-        """By feed and place, also what was accepted."""
+        """By feed and place, also what was accepted and what holds no more."""
         with self._db.read() as connection:
             return drift.found(connection, feed)
 
