@@ -102,13 +102,24 @@ class Context:
 
         return load_feeds(self.project, self.registry)
 
+    def accept(self, names: Iterable[str] | None = None) -> None:
+        """Have the embedded engine describe the queries of these feeds, or of all: what it does not accept leaves ``loaded``, as
+        what `validate-config` rejects has no plan."""
+        from nexus_engine.compile.accepting import accepted
+
+        self.loaded = accepted(self.loaded, None if names is None else list(names))
+
     def plans(self, names: Iterable[str]) -> list[Plan]:
         """The plans of these feeds.
 
         Raises:
-            ConfigError: a feed is unknown, or its file has problems; other feeds' problems do not matter.
+            ConfigError: a feed is unknown, its file has problems, or ClickHouse does not accept its query; other feeds' problems
+                do not matter.
         """
-        return pick(self.loaded, list(names), self.root)
+        wanted = list(names)
+        if wanted:
+            self.accept(wanted)
+        return pick(self.loaded, wanted, self.root)
 
     def store(self) -> Store:
         """The state, for reading; it needs no owner."""
@@ -123,8 +134,7 @@ def pick(loaded: LoadedFeeds, names: list[str], root: Path) -> list[Plan]:
     from nexus_engine.spec.spelling import nearest
 
     missing = [name for name in names if name not in loaded.plans]
-    problems = [problem for problem in loaded.problems if Path(problem.file).stem in missing or not missing]
-    if missing and problems:
+    if missing and (problems := loaded.of(missing)):
         raise invalid(problems)
     if missing and loaded.problems and any((root / "sources.d" / f"{name}.yaml").exists() for name in missing):
         raise invalid(list(loaded.problems))

@@ -52,15 +52,17 @@ def owning(
         only: run no other feeds; all when empty.
     """
     from nexus_engine.cli.opening import open_session
+    from nexus_engine.compile.accepting import Asked, accepted
     from nexus_engine.compile.feeds import load_feeds
     from nexus_engine.service.owner import Owner
     from nexus_engine.service.socket_server import SocketServer
 
     def load() -> tuple[Project, LoadedFeeds]:
         project = context.read_project()
-        return project, _only(load_feeds(project, context.registry), only)
+        return project, accepted(_only(load_feeds(project, context.registry), only), asked=asked)
 
     with open_session(context, observers=observers or Observers(), record=record, replay=replay) as session:
+        asked = Asked(session.engine)
         owner = Owner(session, _only(context.loaded, only), load)
         server = SocketServer(context.project.data_dir, owner.verbs(), owner.health)
         try:
@@ -78,9 +80,8 @@ def silent(event: Event) -> None:
 def _only(loaded: LoadedFeeds, names: tuple[str, ...]) -> LoadedFeeds:
     if not names:
         return loaded
-    problems = [problem for problem in loaded.problems if Path(problem.file).stem in names]
     plans = {name: plan for name, plan in loaded.plans.items() if name in names}
-    return replace(loaded, plans=plans, problems=problems)
+    return replace(loaded, plans=plans, problems=loaded.of(names))
 
 
 def waited(work: Callable[[], Any], stop: threading.Event, told: Callable[[str], None] | None = None) -> Any:

@@ -99,12 +99,14 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
     client = connect(context.project.data_dir)
     with progress(context.out) as observers:
         if client is not None:
+            context.plans(feeds)  # with the problems' places, which the owner has told already
             context.out.note(f"forwarded to process {client.health()['pid']}, which owns the data folder")
             reports = client.call("run", {**args, "trigger": "socket"}, observers.emit)
         else:
             _check(context, feeds)
             with owning(context, observers=observers, record=record, replay=replay) as owner:
-                _tell_broken(context, owner, feeds)
+                if not feeds:
+                    _tell_broken(context, owner)
                 verbs = owner.verbs()
                 reports = waited(lambda: verbs["run"](args, silent), owner.stop, _told(context))
     if backfill and backfill["replace"] and not context.out.as_json and reports and reports[0]["status"] != "failed":
@@ -115,16 +117,17 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
 
 
 def _check(context: Context, feeds: Sequence[str]) -> None:
-    """A feed that is asked for by name and cannot run is told before anything is opened.
+    """A feed that is asked for by name and cannot run is told before anything is opened; of all feeds, those that cannot stay out.
 
     Raises:
         ConfigError: a feed is unknown, its file is broken, or its secrets are not set.
     """
-    context.plans(feeds)
-    unset = [name for name in feeds if name in context.loaded.unset]
-    if unset:
-        own = [problem for problem in context.loaded.problems if Path(problem.file).stem in unset]
-        raise invalid(own or list(context.loaded.problems))  # what a feed lacks may be a credential of its API's file
+    if feeds:
+        context.plans(feeds)
+    else:
+        context.accept()
+    if unset := [name for name in feeds if name in context.loaded.unset]:
+        raise invalid(context.loaded.of(unset))
 
 
 def show(context: Context, reports: list[dict[str, Any]]) -> None:
@@ -171,7 +174,7 @@ def _serve(context: Context, feeds: tuple[str, ...]) -> None:
     _check(context, feeds)
     observers = logged(context.out)
     with GracefulStop(_told(context)) as stopping, owning(context, observers=observers, only=feeds) as owner:
-        _tell_broken(context, owner, ())
+        _tell_broken(context, owner)
         scheduler = Scheduler(owner, concurrency=context.project.concurrency, observers=observers)
         owner.next_runs = scheduler.next_runs
         _tell_schedule(context, owner)
@@ -187,12 +190,11 @@ def _told(context: Context) -> Any:
     return lambda name: context.out.note(f"{name}: runs under way may end; once more ends at once")
 
 
-def _tell_broken(context: Context, owner: Owner, feeds: tuple[str, ...]) -> None:
+def _tell_broken(context: Context, owner: Owner) -> None:
     """Problems in files that do not stop this command: other feeds run."""
     from nexus_engine.spec.problems import render
 
-    problems = [problem for problem in context.loaded.problems if not feeds or Path(problem.file).stem in feeds]
-    if problems:
+    if problems := context.loaded.problems:
         context.out.note(render(problems))
         context.out.note(f"error: {len(problems)} problem(s) in the configuration; the {len(owner.plans)} other feed(s) run")
 

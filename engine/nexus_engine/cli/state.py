@@ -92,6 +92,7 @@ def rename(context: Context, old: str, new: str) -> None:
 @verb
 def adopt(context: Context, feed: str) -> None:
     """Keep a feed's positions although what it asks for has changed."""
+    context.plans([feed])
     _changed(context, "state/adopt", {"feed": feed}, "positions adopted")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.context import Context, pick, verb
 from nexus_engine.cli.failures import INVALID, Exit
 
 
@@ -18,21 +18,19 @@ def command(context: Context, feeds: tuple[str, ...], no_engine: bool, no_secret
 
     Exit code 2 when there is one. Nothing is fetched or written.
     """
-    from pathlib import Path
-
     import msgspec
 
-    from nexus_engine.cli.checking import described
+    from nexus_engine.compile.accepting import refused
     from nexus_engine.spec.problems import render
 
     context.replaying = no_secrets
     loaded = context.loaded
     if feeds:
-        context.plans(feeds)
-    problems = [problem for problem in loaded.problems if not feeds or Path(problem.file).stem in feeds]
+        pick(loaded, list(feeds), context.root)
+    problems = loaded.of(feeds) if feeds else loaded.problems
     plans = [plan for name, plan in loaded.plans.items() if not feeds or name in feeds]
     if not no_engine:
-        problems += described(plans)
+        problems = [*problems, *(problem for found in refused(plans).values() for problem in found)]
     if context.out.as_json:
         context.out.json({"feeds": len(plans), "problems": msgspec.to_builtins(problems), "exit_code": INVALID if problems else 0})
     elif problems:

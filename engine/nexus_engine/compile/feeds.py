@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from nexus_engine.contract.records import parse_path
 from nexus_engine.contract.registry import Registry
 from nexus_engine.project.project import Project
 from nexus_engine.spec.loader import Loaded, load_text, read_text, shown_path
-from nexus_engine.spec.model import Spec
+from nexus_engine.spec.model import EachSource, Spec
+from nexus_engine.spec.places import unset_words
 from nexus_engine.spec.problems import Problem
 from nexus_engine.spec.report import SECRET_MISSING, Report
 from nexus_engine.spec.templates import Template
@@ -36,6 +37,28 @@ class LoadedFeeds:
     def invalid(self) -> list[Problem]:
         """The problems that are mistakes in files (a secret that is not set is none)."""
         return [problem for problem in self.problems if problem.code != SECRET_MISSING]
+
+    def of(self, names: Iterable[str]) -> list[Problem]:
+        """The problems of these feeds: in their own files, in their APIs' and in their sinks'. Of an API's secrets that are not set,
+        only those that the feeds use."""
+        wanted: set[tuple[str, str]] = set()
+        secrets: set[str] = set()
+        for name in names:
+            wanted.add(("sources.d", name))
+            secrets |= {unset_words(secret) for secret in self.unset.get(name, ())}
+            if spec := self.specs.get(name):
+                wanted |= {("apis.d", spec.source.api), ("sinks.d", spec.target.sink)}
+        return [
+            problem for problem in self.problems
+            if (place := _place_of(problem)) in wanted
+            and (place[0] != "apis.d" or problem.code != SECRET_MISSING or problem.message in secrets)
+        ]  # fmt: skip
+
+
+def _place_of(problem: Problem) -> tuple[str, str]:
+    """The folder and the name of the file."""
+    path = Path(problem.file).absolute()
+    return path.parent.name, path.stem
 
 
 def load_feeds(project: Project, registry: Registry) -> LoadedFeeds:
@@ -57,7 +80,7 @@ def load_feeds(project: Project, registry: Registry) -> LoadedFeeds:
         reports[spec.name] = loaded.report
         files[spec.name] = loaded.file
         found.specs[spec.name] = spec
-        if plan is not None:
+        if plan is not None and f"sinks.d/{plan.target.sink}" not in project.broken:
             found.plans[spec.name] = plan
             if unset := unset_secrets(spec, project):
                 found.unset[spec.name] = unset
@@ -118,9 +141,9 @@ def _hint(suggestion: str) -> str:
 
 
 def unset_secrets(spec: Spec, project: Project) -> tuple[str, ...]:
-    """The secrets that the source's options name and that are not set."""
+    """The secrets that the options of the source and of its listings name and that are not set."""
     wanted: set[str] = set()
-    pending: list[object] = [spec.source.options]
+    pending: list[object] = [spec.source.options, *(each.request for each in spec.source.each.values() if isinstance(each, EachSource))]
     while pending:
         value = pending.pop()
         if isinstance(value, str) and "{{" in value:

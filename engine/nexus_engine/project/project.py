@@ -65,11 +65,12 @@ class Project:
         bare = _bare(cls, root, name if not more else "", settings)
         apis, api_problems = load_apis(root, registry, bare)
         sinks, sink_problems = load_sinks(root, registry, bare)
-        sinks.setdefault(DEFAULT_SINK, SinkFile(name=DEFAULT_SINK, options={"driver": "embedded"}))
         found = [*problems, *more, *api_problems, *sink_problems]
         broken = frozenset(f"apis.d/{name}" for name in stems(root / "apis.d") - apis.keys()) | frozenset(
             f"sinks.d/{name}" for name in stems(root / "sinks.d") - sinks.keys()
         )
+        if f"sinks.d/{DEFAULT_SINK}" not in broken:
+            sinks.setdefault(DEFAULT_SINK, SinkFile(name=DEFAULT_SINK, options={"driver": "embedded"}))
         if bare.sink not in sinks and f"sinks.d/{bare.sink}" not in broken and not problems:
             found.append(_no_such(root, "sink", bare.sink, sinks, "no such sink in sinks.d/"))
         return replace(bare, apis=apis, sinks=sinks, problems=tuple(found), broken=broken)

@@ -58,6 +58,7 @@ class Owner:
         self._load = load
         self._feeds = Feeds()
         self._feeds.take(loaded.plans, loaded.problems)
+        self._loaded = loaded
         self._watcher = Watcher(session.project.root)
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -76,6 +77,8 @@ class Owner:
         """
         if feed in self.plans:
             return self.plans[feed]
+        if found := self._loaded.of([feed]):
+            raise ConfigError(f"feed {feed} has {len(found)} problem{'s' if len(found) != 1 else ''}", problems=tuple(found), did="nothing was run")
         near = nearest(feed, list(self.plans))
         raise ConfigError(
             f"there is no feed called {feed!r}" + (f"; the nearest is {near!r}" if near else ""),
@@ -136,6 +139,7 @@ class Owner:
         except ConfigError as error:  # nexus.yaml is wrong: nothing else can be judged
             return self._feeds.take({}, [item for item in error.problems if isinstance(item, Problem)])
         told = self._feeds.take(loaded.plans, loaded.problems)
+        self._loaded = loaded
         before = self.session.project
         if needs_restart(before, project):
             told.append(FeedLoaded("", "changed", "nexus.yaml: data_dir, base_urls, retry, timeout, limits and concurrency change at the next start"))

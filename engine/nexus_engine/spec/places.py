@@ -105,8 +105,7 @@ class TemplateCheck:
         if root == "secrets":
             if self.project is not None and name not in self.project.secrets and name not in self._missing_secrets:
                 self._missing_secrets.add(name)
-                message = f"the secret {name} is not set"
-                self.report.add(path, SECRET_MISSING, message, f"set the environment variable {name}, or put it in .env")
+                self.report.add(path, SECRET_MISSING, unset_words(name), f"set the environment variable {name}, or put it in .env")
             return
         known = self.known(root)
         if known is not None and name not in known:
@@ -121,6 +120,11 @@ class TemplateCheck:
         if root == "vars":
             return None if self.project is None else tuple(self.project.vars)
         return KNOWN_NAMES.get(root)
+
+
+def unset_words(secret: str) -> str:
+    """The message of a secret that is not set."""
+    return f"the secret {secret} is not set"
 
 
 def _listed(root: str, known: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ import msgspec
 
 from nexus_engine.clickhouse.engine import EngineError
 from nexus_engine.clickhouse.quoting import ident
+from nexus_engine.compile.accepting import accepted
 from nexus_engine.compile.feeds import load_feeds
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.registry import Registry
@@ -47,15 +48,15 @@ def find_cases(root: Path) -> dict[str, Path]:
 
 def run_cases(project: Project, registry: Registry, files: Iterable[Path]) -> list[CaseResult]:
     """Run cases one after the other. A case that cannot run is a failed one; nothing raises for a user's mistake."""
-    loaded = load_feeds(project.for_replay(), registry)
+    cases = {file.name.removesuffix(".test.yaml"): file for file in files}
+    loaded = accepted(load_feeds(project.for_replay(), registry), cases)
     results = []
     with TemporaryDirectory(prefix="nexus-test-") as folder:
         # One folder for all: the embedded engine takes one path per process. Each case drops its table at its end.
         place = replace(project.for_replay(), data_dir=Path(folder))
-        for file in files:
-            feed = file.name.removesuffix(".test.yaml")
+        for feed, file in cases.items():
             test, problems = load_typed(file, TestFile)
-            problems += [problem for problem in loaded.invalid if Path(problem.file).stem == feed]
+            problems += loaded.of([feed])
             result = CaseResult(feed=feed, file=str(file))
             results.append(result)
             if test is None or problems:
