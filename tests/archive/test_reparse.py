@@ -157,6 +157,20 @@ def test_what_was_refused_is_judged_anew(world, server):
     assert world.quarantine == [] and latest(world) == {1: 10, 2: 0, 3: 0}
 
 
+def test_what_was_refused_twice_has_one_entry_and_leaves_once(world, server):
+    world.feed(more=NUMBERS)
+    says(server, {"rows": [row(1, 10), row(2, "x")]}, {"rows": [row(1, 11), row(2, "x")]})
+    world.run()
+    world.run()
+    [entry] = world.quarantine
+    assert entry.times == 2
+    assert world.reparse().quarantined == 2
+    assert [(q.id, q.times) for q in world.quarantine] == [(entry.id, 4)]
+    world.feed(more=NUMBERS.replace("v: UInt32", "v: {type: UInt32, missing: [x], default: 0}"))
+    world.reparse()
+    assert world.quarantine == [] and latest(world) == {1: 11, 2: 0}
+
+
 @pytest.mark.fault("F7: a body of the archive is missing or damaged", behaviour="the reparse names the file, parses the rest, and ends as failed")
 def test_lost_bodies_are_named_and_the_rest_goes_on(world, server):
     world.feed()

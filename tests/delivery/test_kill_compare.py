@@ -1,15 +1,18 @@
 """The second run of keyed feeds, killed at every crash point and every visit: what is there already is compared, one value is
-revised, one row is new, and after a clean run the tables hold exactly that. The judge reads the tables with chdb alone."""
+revised, one row is new, one record is refused again, and after a clean run the tables hold exactly that, and the quarantine one entry
+per refused record that counts what the books count. The judge reads the tables with chdb alone."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
+import pytest
 from test_kill import FEED, child, new_home, sweep
 
 from nexus_engine.compile.feeds import load_feeds
@@ -31,10 +34,10 @@ Rows = dict[str, dict[int, str]]
 
 
 def source(rows: Rows) -> str:
-    """Two partitions of one page each per feed: odd and even numbers."""
+    """Two partitions of one page each per feed: odd and even numbers, and a record without a text."""
     pages = {
         feed: {
-            part: [[{"id": n, "part": part, "text": "t", "price": price} for n, price in sorted(found.items()) if n % 2 == odd]]
+            part: [[*({"id": n, "part": part, "text": "t", "price": price} for n, price in sorted(found.items()) if n % 2 == odd), {"id": 5, "text": None}]]
             for part, odd in (("p", 1), ("q", 0))
         }
         for feed, found in rows.items()
@@ -63,6 +66,16 @@ def expected(first: Rows, second: Rows) -> dict[str, list[list[object]]]:
     }
 
 
+def refused(home: Path) -> tuple[int, int, int]:
+    """Entries in quarantine, how often they were refused, and what the books say of that."""
+    state = sqlite3.connect(home / "data" / "state.db")
+    [(entries, times)] = state.execute("SELECT count(*), sum(times) FROM quarantine").fetchall()
+    books = sum(json.loads(counts)["quarantined"] for (counts,) in state.execute("SELECT counts FROM book"))
+    state.close()
+    return entries, times, books
+
+
+@pytest.mark.fault("F15: a record refused again, and kill -9", behaviour="one entry in quarantine; how often it was refused is what the books say")
 def test_a_killed_second_run_revises_and_adds_once(tmp_path, capsys):
     first: Rows = {feed: {n: f"{n}.5" for n in range(1, 9)} for feed in ("alpha", "beta")}
     second: Rows = {feed: {**rows, 3: "3.75", 9: "9.5"} for feed, rows in first.items()}
@@ -78,5 +91,7 @@ def test_a_killed_second_run_revises_and_adds_once(tmp_path, capsys):
     assert done.returncode == 0, done.stderr[-3000:]
     for killed, line in zip(homes, done.stdout.splitlines(), strict=True):
         assert json.loads(line) == expected(first, second), killed.name
+        entries, times, books = refused(killed)
+        assert (entries, times) == (4, books), killed.name
     with capsys.disabled():
         print(f" [{len(homes)} kills at {len(points)} points of a second run]", end="")

@@ -237,6 +237,10 @@ def test_rows_a_sink_refuses_for_good_go_to_quarantine(bench):
     (kept,) = bench.store.quarantine("f")
     assert json.loads(kept.raw) == {"id": 4, "part": "even", "_nexus_row": 4} and kept.reasons == ("sink: too odd",)
     assert bench.store.books("r")[0].counts == {"read": 10, "in_flight": 0, "landed": 9, "quarantined": 1}
+    keyed = bench.target("keyed", key=("id",))
+    for _ in range(2):
+        bench.deliver(bench.staged(target=keyed), Refusing(bench.sink))
+    assert [entry.times for entry in bench.store.quarantine("f")] == [2, 1]
 
 
 def test_a_sink_that_cannot_be_read_back_is_written_again(bench):

@@ -176,7 +176,9 @@ def test_history_and_quarantine_keep_the_newest(store):
 def test_reset_rename_adopt_export(store):
     store.stage(intent(store, feed="old", advances={"a": (None, 1), "b": (None, 2)}, position_hash="h", target="m.t"))
     store.set_next_run("old", "2026-01-01T00:00:00Z")
+    store.stage(intent(store, feed="old", rows=0, quarantined=(Quarantined(partition="", record=0, raw="{}", reasons=("x",)),)))
     assert store.rename("old", "new") == 2
+    assert [q.feed for q in store.quarantine()] == ["new"]
     assert store.positions("old") == {} and store.next_run("new") == "2026-01-01T00:00:00Z"
     store.adopt("new", "h2")
     assert store.export() == {"new": {"position_hash": "h2", "target": "m.t", "positions": {"a": 1, "b": 2}}}
@@ -315,7 +317,8 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
     path = tmp_path / "state.db"
     Store.open(path).close()
     with sqlite3.connect(path) as db:  # as version 1 made it
-        for column in ("window_end", "envelope", "altered"):
+        db.execute("DROP INDEX quarantine_by_identity")
+        for column in ("window_end", "envelope", "altered", "identity", "times", "first_at"):
             db.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
         for table in ("stamp", "replacing"):
             db.execute(f"DROP TABLE {table}")
@@ -326,10 +329,30 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(tmp_path):
     store = Store.open(path)
     [kept] = store.quarantine("f")
     assert (kept.raw, kept.window_end, kept.envelope, kept.altered) == ("{}", None, "", False)
+    assert (kept.identity, kept.times, kept.first_at) == ("", 1, "now")
     assert store.load("any") == []
     assert store.begin_replace("f", "replace 1..2")
     store.close()
     Store.open(path, read_only=True).close()
+
+
+def test_a_file_of_version_3_keeps_its_quarantine(tmp_path):
+    path = tmp_path / "state.db"
+    store = Store.open(path)
+    refused(store, "r1", {"identity": "a", "reasons": ("x",)})
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP INDEX quarantine_by_identity")
+        for column in ("identity", "times", "first_at"):
+            db.execute(f"ALTER TABLE quarantine DROP COLUMN {column}")
+        db.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
+    store = Store.open(path)
+    for run_id in ("r2", "r3"):  # the entry of then has no identity, so there is one beside it
+        refused(store, run_id, {"identity": "a", "reasons": ("x",)})
+    assert [(q.run_id, q.times) for q in store.quarantine("f")] == [("r3", 2), ("r1", 1)]
+    store.close()
+    with sqlite3.connect(path) as db:
+        assert ("quarantine_by_identity",) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
 
 
 def test_a_file_of_version_2_gets_the_index_of_the_archive(tmp_path):
@@ -341,6 +364,42 @@ def test_a_file_of_version_2_gets_the_index_of_the_archive(tmp_path):
     store = Store.open(path)
     assert store.readings("f") == [] and store.kept_sizes() == []
     store.close()
+
+
+def refused(store, run_id, *records, **more):
+    store.stage(intent(store, rows=0, run_id=run_id, quarantined=tuple(Quarantined(partition="p", record=n, raw="{}", **one) for n, one in enumerate(records)), **more))
+
+
+def test_a_record_refused_again_has_one_entry(store):
+    null, cast = ("v: null: no value",), ("v: cast: no",)
+    refused(store, "r1", {"identity": "a", "reasons": null}, {"identity": "b", "reasons": null}, {"reasons": null})
+    [nameless, second, first] = store.quarantine("f")
+    refused(store, "r2", {"identity": "b", "reasons": null}, {"identity": "b", "reasons": null}, {"identity": "a", "reasons": cast}, {"reasons": null})
+    found = {q.id: (q.run_id, q.record, q.reasons, q.times) for q in store.quarantine("f")}
+    assert (found[first.id], found[second.id], found[nameless.id]) == (("r1", 0, null, 1), ("r2", 1, null, 3), ("r1", 2, null, 1))
+    assert sorted(entry for number, entry in found.items() if number > nameless.id) == [("r2", 2, cast, 1), ("r2", 3, null, 1)]
+    assert {q.id: q.first_at for q in store.quarantine("f")}[second.id] == second.at
+    refused(store, "r3", {"identity": "b", "reasons": null}, released=(first.id, second.id))  # parsed again: it is there once more
+    assert [(q.run_id, q.times) for q in store.quarantine("f") if q.id in (first.id, second.id)] == [("r3", 4)]
+    refused(store, "r4", {"identity": "a", "reasons": null})  # what left is new when it comes again
+    assert store.quarantine("f")[0].times == 1
+
+
+def test_what_a_conflict_refuses_counts_nothing(store):
+    refused(store, "r1", {"identity": "a", "reasons": ("x",)})
+    with pytest.raises(PositionConflict):
+        refused(store, "r2", {"identity": "a", "reasons": ("x",)}, advances={"p": (9, 10)})
+    with pytest.raises(PositionConflict):
+        refused(store, "r2", {"identity": "a", "reasons": ("x",)}, released=(99,))
+    [entry] = store.quarantine("f")
+    assert (entry.times, entry.run_id) == (1, "r1")
+
+
+def test_records_refused_again_are_found_by_their_index(store, tmp_path):
+    refused(store, "r1", {"identity": "a", "reasons": ("x",)})
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        [(*_, how)] = db.execute("EXPLAIN QUERY PLAN SELECT identity, reasons, id FROM quarantine WHERE feed = 'f' AND identity IN ('a', 'b')").fetchall()
+    assert "quarantine_by_identity" in how
 
 
 def kept(number, **words):

@@ -27,7 +27,7 @@ def list_(context: Context, feed: str | None, run_id: str | None, limit: int) ->
         context.out.json([msgspec.to_builtins(item) for item in found])
     elif found:
         rows = [
-            {"id": q.id, "feed": q.feed, "partition": q.partition or "-", "page": q.page, "record": q.record, "at": q.at, "reasons": "; ".join(q.reasons)}
+            {"id": q.id, "feed": q.feed, "partition": q.partition or "-", "page": q.page, "record": q.record, "at": q.at, "times": q.times, "reasons": "; ".join(q.reasons)}
             for q in found
         ]
         context.out.table(rows)
@@ -50,6 +50,8 @@ def show(context: Context, number: int) -> None:
         return
     out = context.out
     out.line(f"feed {found.feed}, run {found.run_id}, {found.at}")
+    if found.times > 1:
+        out.line(f"refused {found.times} times since {found.first_at}; this is where it came from last")
     out.line(f"page {found.page}, record {found.record}, partition {found.partition or '-'}, window {found.window_start or '-'}")
     out.line(f"from {found.url or '-'}")
     for reason in found.reasons:

@@ -19,6 +19,7 @@ import msgspec
 
 from nexus_engine.contract.sink import Batch, Rejects, Sink
 from nexus_engine.deliver import crash, spool
+from nexus_engine.deliver.known_again import row_identity
 from nexus_engine.errors import NexusError, OutOfSpace, StopEngine, StopFeed
 from nexus_engine.events import BatchLanded, Observers
 from nexus_engine.state.records import Intent, Quarantined
@@ -167,5 +168,7 @@ def _refused(batch: Batch, rejects: Rejects) -> Sequence[Quarantined]:
     for row, reason in sorted(rejects.rows.items()):
         values = table.slice(place[row], 1).to_pylist()[0]
         raw = msgspec.json.encode(values, enc_hook=str).decode()
-        found.append(Quarantined(partition=partition, record=row, raw=raw, reasons=(f"sink: {reason}",)))
+        found.append(
+            Quarantined(partition=partition, record=row, raw=raw, reasons=(f"sink: {reason}",), identity=row_identity(batch.target, values))
+        )
     return found

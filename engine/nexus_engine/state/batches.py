@@ -14,6 +14,7 @@ from nexus_engine.state.records import MAX_RAW_BYTES, Origin, Quarantined, Windo
 
 _b = tables.batch
 _q = tables.quarantine
+_CHUNK = 500  # identities in one statement
 
 
 def stage(connection: sa.Connection, batch: Batch, books: Iterable[WindowCounts], now: str) -> None:
@@ -83,31 +84,62 @@ def origin(connection: sa.Connection, batch_id: str) -> Origin | None:
 
 def add_quarantined(
     connection: sa.Connection, records: Iterable[Quarantined], *, feed: str, run_id: str, batch_id: str, now: str
-) -> None:
-    rows = []
-    for record in records:
-        raw = record.raw.encode("utf-8", "replace")
-        rows.append(
-            {
-                "feed": feed,
-                "run_id": run_id,
-                "batch_id": batch_id,
-                "partition": record.partition,
-                "window_start": record.window_start,
-                "window_end": record.window_end,
-                "envelope": record.envelope,
-                "altered": int(record.altered),
-                "page": record.page,
-                "record": record.record,
-                "url": record.url,
-                "reasons": _json(record.reasons),
-                "raw": raw[:MAX_RAW_BYTES].decode("utf-8", "ignore"),
-                "truncated": int(record.truncated or len(raw) > MAX_RAW_BYTES),
-                "at": now,
-            }
-        )
-    if rows:
-        connection.execute(_q.insert(), rows)
+) -> set[int]:
+    """A record that is there already, refused for the same reasons, gets no entry more: its own tells when and where it came last.
+    The ids of those."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for number, record in enumerate(records):
+        row = {**_quarantine_row(record, now), "feed": feed, "run_id": run_id, "batch_id": batch_id}
+        key = (record.identity, row["reasons"]) if record.identity else ("", str(number))
+        row["times"] += rows[key]["times"] if key in rows else 0
+        rows[key] = row
+    known = _known_again(connection, feed, rows)
+    new = [row for key, row in rows.items() if key not in known]
+    if new:
+        connection.execute(_q.insert(), new)
+    if known:
+        names = ("run_id", "batch_id", "window_start", "window_end", "page", "record", "url", "at")
+        last: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
+        statement = _q.update().where(_q.c.id == sa.bindparam("known")).values(**last, times=_q.c.times + sa.bindparam("more"))
+        found = [(number, rows[key]) for key, number in known.items()]
+        connection.execute(statement, [{"known": n, "more": row["times"], **{f"new_{name}": row[name] for name in names}} for n, row in found])
+    return set(known.values())
+
+
+def _quarantine_row(record: Quarantined, now: str) -> dict[str, Any]:
+    raw = record.raw.encode("utf-8", "replace")
+    return {
+        "partition": record.partition,
+        "window_start": record.window_start,
+        "window_end": record.window_end,
+        "envelope": record.envelope,
+        "altered": int(record.altered),
+        "page": record.page,
+        "record": record.record,
+        "url": record.url,
+        "reasons": _json(record.reasons),
+        "raw": raw[:MAX_RAW_BYTES].decode("utf-8", "ignore"),
+        "truncated": int(record.truncated or len(raw) > MAX_RAW_BYTES),
+        "identity": record.identity,
+        "times": record.times,
+        "first_at": now,
+        "at": now,
+    }
+
+
+def _known_again(connection: sa.Connection, feed: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """(identity, reasons) of those that are in quarantine, with the id of the oldest entry."""
+    wanted = {key for key in keys if key[0]}
+    names = sorted({identity for identity, _ in wanted})
+    found: dict[tuple[str, str], int] = {}
+    for first in range(0, len(names), _CHUNK):
+        # Not in order: SQLite would go through all of the feed's entries by id instead of the index over identities.
+        query = sa.select(_q.c.identity, _q.c.reasons, _q.c.id).where(_q.c.feed == feed, _q.c.identity.in_(names[first : first + _CHUNK]))
+        for identity, reasons, number in connection.execute(query):
+            key = (str(identity), str(reasons))
+            if key in wanted:
+                found[key] = min(int(number), found.get(key, int(number)))
+    return found
 
 
 def quarantined(connection: sa.Connection, feed: str | None, run_id: str | None, limit: int) -> list[Quarantined]:
@@ -131,9 +163,14 @@ def quarantined_one(connection: sa.Connection, number: int) -> Quarantined | Non
     return None if row is None else as_quarantined(row)
 
 
+def rename_quarantined(connection: sa.Connection, old: str, new: str) -> None:
+    connection.execute(_q.update().where(_q.c.feed == old).values(feed=new))
+
+
 def as_quarantined(row: sa.RowMapping) -> Quarantined:
     reasons = msgspec.json.decode(row["reasons"], type=tuple[str, ...])
-    return Quarantined(**{**row, "reasons": reasons, "truncated": bool(row["truncated"]), "altered": bool(row["altered"])})
+    flags = {name: bool(row[name]) for name in ("truncated", "altered")}
+    return Quarantined(**{**row, **flags, "reasons": reasons, "first_at": row["first_at"] or row["at"]})
 
 
 def _batch(row: Any) -> Batch:

@@ -67,13 +67,13 @@ def weights(connection: sa.Connection, table: str) -> dict[str, str]:
 
 def refused(connection: sa.Connection, feed: str, pages: Mapping[str, Collection[Place]]) -> list[int]:
     """The records in quarantine that came from these answers: the pages of each batch, also as they were parsed again since."""
-    q, found = tables.quarantine, []
+    q, found = tables.quarantine, set()  # a batch may have answers of several, parsed again
     for batch, places in pages.items():
         again = sa.select(_t.c.batch_id).where(_t.c.origin == batch)
         mine = (q.c.feed == feed, sa.or_(q.c.batch_id == batch, q.c.batch_id.in_(again)), sa.not_(q.c.reasons.like('["sink: %')))
         query = sa.select(q.c.id, q.c.partition, q.c.window_start, q.c.window_end, q.c.page).where(*mine)
-        found += [int(row[0]) for row in connection.execute(query) if tuple(row)[1:] in places]
-    return found
+        found |= {int(row[0]) for row in connection.execute(query) if tuple(row)[1:] in places}
+    return sorted(found)
 
 
 def sizes(connection: sa.Connection) -> list[KeptSize]:

@@ -105,7 +105,7 @@ class Database:
         return None
 
     def _upgrade(self) -> None:
-        """Add what an older file lacks: tables, and columns with a default. Nothing else changes between versions."""
+        """Add what an older file lacks: tables, columns with a default, indexes. Nothing else changes between versions."""
         with self.write() as connection:
             inspector = sa.inspect(connection)
             known = set(inspector.get_table_names())
@@ -118,6 +118,10 @@ class Database:
                     if column.name not in present:
                         ddl = sa.schema.CreateColumn(column).compile(connection)
                         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {ddl}")
+                indexes = {str(index["name"]) for index in inspector.get_indexes(table.name)}
+                for index in table.indexes:
+                    if index.name not in indexes:
+                        index.create(connection)
             connection.execute(tables.meta.update().where(tables.meta.c.name == "schema").values(value=str(tables.SCHEMA)))
 
     def _on_connect(self, connection: sqlite3.Connection, _: object) -> None:

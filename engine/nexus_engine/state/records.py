@@ -16,7 +16,10 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """One refused record, as it came. ``record`` is its index in the page, from 0; ``raw`` its own text; ``reasons`` are
     ``<field>: <code>: <text>``. ``url`` is redacted. ``id``, ``feed``, ``run_id``, ``batch_id`` and ``at`` are filled in by
     the store. ``envelope`` is JSON: what fields read beside the record. ``altered``: ``raw`` is not the record's exact text (a
-    secret was masked, or bytes were no text)."""
+    secret was masked, or bytes were no text).
+
+    ``identity`` (any text; empty: it stands for itself) says which record it is: refused again for the same reasons it gets no
+    entry more. ``times`` is how often it was refused, ``first_at`` when first; where it came from is where it did last."""
 
     partition: str
     record: int
@@ -29,11 +32,14 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     envelope: str = ""
     truncated: bool = False
     altered: bool = False
+    identity: str = ""
+    times: int = 1
     id: int = 0
     feed: str = ""
     run_id: str = ""
     batch_id: str = ""
     at: str = ""
+    first_at: str = ""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,9 +36,8 @@ from nexus_engine.state.records import (
 class Store:
     """Thread-safe. Methods raise what `state.database.Database` names; those that move positions also PositionConflict.
 
-    After any other error than PositionConflict from :meth:`stage`, what is stored is unknown (the commit itself may have
-    failed after it was written): the caller keeps the spool file, and the next start finds out.
-    """
+    After any other error than PositionConflict from :meth:`stage`, what is stored is unknown (the commit itself may have failed after
+    it was written): the caller keeps the spool file, and the next start finds out."""
 
     def __init__(self, database: Database, clock_ns: Callable[[], int]) -> None:
         self._db = database
@@ -81,8 +80,9 @@ class Store:
             if intent.batch is not None and intent.batch.rows:
                 batches.stage(connection, intent.batch, intent.books, now)
             names = {"feed": intent.feed, "run_id": intent.run_id, "batch_id": intent.id}
-            batches.add_quarantined(connection, intent.quarantined, **names, now=now)
-            replay.release(connection, intent.feed, intent.released, intent.refused_again)
+            again = batches.add_quarantined(connection, intent.quarantined, **names, now=now)
+            # What was refused once more just now does not leave.
+            replay.release(connection, intent.feed, [n for n in intent.released if n not in again], intent.refused_again)
             bodies.add(connection, intent.bodies, **names)
             history.add_books(connection, intent.run_id, intent.books)
             if intent.shape is not None:
@@ -152,8 +152,9 @@ class Store:
             return positions.reset(connection, feed, partition)
 
     def rename(self, old: str, new: str) -> int:
-        """Give positions, meaning, schedule and kept answers of a feed to another name."""
+        """Give positions, meaning, schedule, kept answers and refused records of a feed to another name."""
         with self._db.write() as connection:
+            batches.rename_quarantined(connection, old, new)
             parents.rename(connection, old, new)
             bodies.rename(connection, old, new)
             drift.rename(connection, old, new)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-SCHEMA = 3  # 1 had no window_end, envelope and altered in quarantine; 2 had no parent, replacing, body, shape and drift
+# 1 had no window_end, envelope and altered in quarantine; 2 had no parent, replacing, body, shape and drift; 3 had no identity, times
+# and first_at in quarantine.
+SCHEMA = 4
 
 metadata = MetaData()
 
@@ -82,8 +84,12 @@ quarantine = Table(
     Column("window_end", String),
     Column("envelope", Text, nullable=False, server_default=""),
     Column("altered", Integer, nullable=False, server_default="0"),
-    Column("at", String, nullable=False),
+    Column("at", String, nullable=False),  # when it was refused last, and from here on in its window, page and batch of then
+    Column("identity", String, nullable=False, server_default=""),
+    Column("times", BigInteger, nullable=False, server_default="1"),
+    Column("first_at", String, nullable=False, server_default=""),  # "": at
     Index("quarantine_by_feed", "feed", "id"),
+    Index("quarantine_by_identity", "feed", "identity"),
 )
 
 run = Table(
