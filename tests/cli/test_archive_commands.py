@@ -25,7 +25,8 @@ def test_a_row_leads_to_its_answer_and_its_body(project, api):
     [answer] = found["answers"]
     assert (answer["method"], answer["status"], answer["url"], answer["page"], answer["rows"]) == ("GET", 200, f"{api.url}/days", 1, [1, 3])
     text = command(project.root, "trace", "t.days", "--where", "id IN (0, 1, 3)").stdout
-    assert f"GET 200 {api.url}/days" in text and f"sha256 {answer['sha256']}" in text and answer["file"] in text and "rows 0-1, 3" in text
+    assert f"GET 200 {api.url}/days" in text and f"body     sha256 {answer['sha256']}, {answer['size']} bytes" in text
+    assert (text.count("\n"), answer["at"] in text, answer["file"].endswith(f"{answer['sha256']}.zst")) == (8, True, True)
     body = command(project.root, "trace", "t.days", "--where", "id = 1", "--body", text=False)
     assert (body.returncode, body.stdout) == (0, api.body)
 

@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preview": ("preview", "Show one page of a feed, mapped and checked; write nothing."),
     "plan": ("plan", "Show what a feed would ask, promise and create."),
     "run": ("run", "Run feeds once (--once), or all of them on their schedules."),
-    "trace": ("trace", "Follow landed rows back to their batch, run, requests and kept answers."),
+    "trace": ("trace", "Follow landed rows back to their batch, run, request and kept answer."),
     "query": ("query", "Read the embedded tables with SQL."),
     "status": ("status", "Show each feed's state; fail when one needs a look."),
     "runs": ("runs", "Show the history of runs, or one run in full."),

@@ -1,19 +1,20 @@
-"""`nexus-engine trace TABLE --where ...`: from landed rows back to their batch, run, requests and kept answers."""
+"""`nexus-engine trace TABLE --where ...`: from landed rows back to their batch, run, request and kept answer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nexus_engine.cli.context import Context, verb
-from nexus_engine.cli.failures import FAILED, Exit
 
 if TYPE_CHECKING:
     from nexus_engine.state.store import Store
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 SHOWN_REQUESTS = 50
+SHOWN_COLUMNS = 3  # of a row without a key
 
 
 @click.command("trace")
@@ -23,11 +24,14 @@ SHOWN_REQUESTS = 50
 @click.option("--body", "as_body", is_flag=True, help="Print the kept body that the rows came from, and nothing else.")
 @verb
 def command(context: Context, table: str, where: str, limit: int, as_body: bool) -> None:
-    """Follow landed rows back to their batch, run, requests and kept answers.
+    """Follow landed rows back to their batch, run, request and kept answer.
 
-    TABLE is written `database.table`. Fails when no row matches. Answers are kept for feeds with `archive: true`.
+    TABLE is written `database.table`. Fails when no row matches. Answers are kept for feeds with `archive: true`. All that is known, the
+    other requests of the run too: --json.
     """
-    rows = _rows(context, table, where, limit)
+    from nexus_engine.cli.trace_rows import rows_of
+
+    rows, more = rows_of(context, table, where, limit)
     batches: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         batches.setdefault(str(row.pop("_nexus_batch")), []).append({"_nexus_row": row.pop("_nexus_row"), **row})
@@ -35,29 +39,15 @@ def command(context: Context, table: str, where: str, limit: int, as_body: bool)
     found = [{**origin(store, batch), "answers": _answers(context, store, batch, some), "rows": some} for batch, some in batches.items()]
     if as_body:
         _print_body(context, [answer for item in found for answer in item["answers"]])
-        return
-    if context.out.as_json:
+    elif context.out.as_json:
         context.out.json(found)
     else:
-        for item in found:
-            _show(context, item)
-        if not found:
-            context.out.note("no row matches")
-    if not found:
-        raise Exit(FAILED)
-
-
-def _rows(context: Context, table: str, where: str, limit: int) -> list[dict[str, Any]]:
-    """The rows with the two hidden columns, read as `query` reads."""
-    from nexus_engine.cli.owning import ask
-    from nexus_engine.clickhouse.quoting import ident
-
-    database, dot, name = table.partition(".")
-    if not dot or not database or not name:
-        raise click.UsageError("TABLE is written `database.table`")
-    sql = f"SELECT _nexus_batch, _nexus_row, * FROM {ident(database)}.{ident(name)} WHERE (\n{where}\n) ORDER BY _nexus_batch, _nexus_row LIMIT {limit}"
-    found: list[dict[str, Any]] = ask(context, "query", {"sql": sql, "max_rows": limit})
-    return found
+        for number, item in enumerate(found):
+            if number:
+                context.out.line()
+            _show(context, table, item)
+    if more:
+        context.out.note(f"more rows match than the first {limit}, which were followed: narrow --where to one row's key, or raise --limit")
 
 
 def origin(store: Store, batch_id: str) -> dict[str, Any]:
@@ -114,34 +104,62 @@ def _print_body(context: Context, answers: list[dict[str, Any]]) -> None:
     bodies = {answer["sha256"]: answer["size"] for answer in answers}
     if len(bodies) != 1:
         what = f"these rows came from {len(bodies)} bodies" if bodies else "no body is kept of what these rows came from"
-        hint = "narrow --where to rows of one of them; without --body they are listed" if bodies else "keep answers: `archive: true` in the feed"
+        hint = "narrow --where to a row of one of them; without --body they are listed, by batch" if bodies else "keep answers: `archive: true` in the feed"
         raise NexusError(what, where=str(context.project.data_dir / "archive"), did="nothing was printed", do=hint)
     [(sha256, size)] = bodies.items()
     Archive(context.project.data_dir / "archive", Redactor()).unpack(sha256, size, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
-def _show(context: Context, item: dict[str, Any]) -> None:
-    out, batch, run = context.out, item["batch"], item["run"]
-    out.line(f"batch {item['batch_id']}")
-    out.table(item["rows"])
-    if batch is not None:
-        out.line(f"  batch    {batch['rows']} rows of feed {batch['feed']}, staged {batch['staged_at']}, landed {batch['done_at'] or 'not yet'}")
-        for window in batch["windows"]:
-            ends = f"{window['window_start'] or '…'}..{window['window_end'] or '…'}"
-            out.line(f"  window   {window['partition'] or '(one)'} {ends}: {window['counts'].get('in_flight', 0)} rows to land of {window['counts'].get('read', 0)} read")
+def _show(context: Context, table: str, item: dict[str, Any]) -> None:
+    """The chain of a batch's rows, a line for each link."""
+    out, batch, run, answers = context.out, item["batch"], item["run"], item["answers"]
+    key = batch["key"] if batch else ()
+    for row in item["rows"]:
+        out.line(f"row      {_identity(row, key)} ({table}, row {row['_nexus_row']} of its batch)")
+    out.line(f"batch    {item['batch_id']}{_batch(batch) if batch else ''}")
     if run is not None:
-        out.line(f"  run      {run['run_id']} ({run['trigger']}, {run['status']}), {run['started_at']}")
-    for request in item["requests"]:
-        out.line(f"  request  {request['at']} {request['method']} {request['status'] or request['error']} {request['url']}")
-    for answer in item["answers"]:
-        out.line(f"  answer   {answer['at']} {answer['method']} {answer['status']} {answer['url']}")
-        again = f", first of batch {answer['origin']}" if answer["origin"] else ""
-        out.line(f"           page {answer['page']} of run {answer['run_id']}{again}; {answer['size']} bytes, rows {_ranges(answer['rows'])}")
-        out.line(f"           sha256 {answer['sha256']}")
-        out.line(f"           {answer['file']}")
-    if item["why"]:
-        out.note(f"  {item['why']}")
+        out.line(f"run      {run['run_id']} ({run['trigger']}, {run['status']}), begun {run['started_at']}")
+    for answer in answers:
+        again = f" of run {answer['run_id']}, parsed again" if answer["origin"] else ""
+        several = f", gave rows {_ranges(answer['rows'])}" if len(answers) > 1 else ""
+        out.line(f"request  {answer['at']} {answer['method']} {answer['status']} {answer['url']}")
+        out.line(f"page     {answer['page']}{_window(answer)}{again}{several}")
+        out.line(f"body     sha256 {answer['sha256']}, {answer['size']} bytes")
+    if not answers:
+        for line in _asked(item):
+            out.line(line)
+    if item["why"] and not item["requests"] and not (answers and run):
+        out.note(item["why"])
+
+
+def _identity(row: dict[str, Any], key: Sequence[str]) -> str:
+    """A row by its key; without one, by its first columns."""
+    names = [name for name in key if name in row] or [name for name in row if name != "_nexus_row"][:SHOWN_COLUMNS]
+    return ", ".join(f"{name} {row[name]}" for name in names)
+
+
+def _batch(batch: dict[str, Any]) -> str:
+    window = _window(batch["windows"][0]) if len(batch["windows"]) == 1 else ""
+    return f", {batch['rows']} rows of feed {batch['feed']}{window}, landed {batch['done_at'] or 'not yet'}"
+
+
+def _window(of: dict[str, Any]) -> str:
+    partition = f", partition {of['partition']}" if of["partition"] else ""
+    start, end = of["window_start"], of["window_end"]
+    return f"{partition}, window {start or '…'}..{end or '…'}" if start or end else partition
+
+
+def _asked(item: dict[str, Any]) -> list[str]:
+    """The request of a run that made only one; of several it is not known which, because no answer is kept."""
+    requests, run = item["requests"], item["run"]
+    if len(requests) == 1:
+        [one] = requests
+        return [f"request  {one['at']} {one['method']} {one['status'] or one['error']} {one['url']}"]
+    if not requests:
+        return []
+    many = f"{SHOWN_REQUESTS} or more" if len(requests) == SHOWN_REQUESTS else len(requests)
+    return [f"request  one of {many}: nexus-engine runs show {run['run_id']} (which one is known with `archive: true` in the feed)"]
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -319,6 +319,7 @@ class _Requests:
                 Request(
                     method=event.method, url=event.url, status=event.status, body_bytes=event.body_bytes,
                     elapsed_ms=event.elapsed_ms, attempt=event.attempt, error=event.error,
+                    at=datetime.now(UTC).isoformat(timespec="milliseconds")[:23] + "Z",
                 )
             )
 

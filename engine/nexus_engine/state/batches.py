@@ -79,6 +79,7 @@ def origin(connection: sa.Connection, batch_id: str) -> Origin | None:
     return Origin(
         id=row.id, seq=row.seq, feed=row.feed, run_id=row.run_id, table=row.table_name, rows=row.rows, staged_at=row.staged_at,
         done_at=row.done_at, advances=msgspec.json.decode(row.advances), windows=msgspec.json.decode(row.books, type=list[WindowCounts]),
+        key=tuple(msgspec.json.decode(row.target).get("key", ())),
     )
 
 

@@ -190,7 +190,7 @@ STANDING = ("total", "arrived")  # counts of a window that its source tells, and
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rows of a batch came from. ``done_at`` None: they are not in their table yet; ``windows`` are those that gave it
-    rows, with the counts of this batch."""
+    rows, with the counts of this batch; ``key`` is the table's."""
 
     id: str
     seq: int
@@ -202,10 +202,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     done_at: str | None
     advances: dict[str, tuple[Any, Any]]
     windows: list[WindowCounts]
+    key: tuple[str, ...] = ()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP exchange of a run, redacted; ``status`` 0: no answer came."""
+    """One HTTP exchange of a run, redacted; ``status`` 0: no answer came. ``at`` is when it was over."""
 
     method: str
     url: str
