@@ -211,7 +211,7 @@ def test_a_file_without_the_values_is_a_problem_of_the_spec(tmp_path, text, colu
 
 @pytest.mark.parametrize(
     ("file", "words"),
-    [("lists/itens.csv", "did you mean `lists/items.csv`?"), ("../secret.csv", "one of the project"), ("/etc/passwd", "one of the project"), ("lists/items.txt", "ends in one of")],
+    [("lists/itens.csv", "did you mean `lists/items.csv`?"), ("sources.d/thing.yaml", "it would be"), ("../secret.csv", "one of the project"), ("/etc/passwd", "one of the project"), ("lists/items.txt", "ends in one of")],
 )
 def test_a_file_that_is_not_there_or_not_of_the_project_is_a_problem(tmp_path, file, words):
     (tmp_path / "lists").mkdir()
@@ -280,6 +280,18 @@ def test_a_table_or_column_that_no_feed_lands_is_a_problem(tmp_path, wrong, key,
     assert words in message
 
 
+def test_a_feed_reads_no_partitions_from_the_table_that_it_alone_fills(tmp_path):
+    own = FROM_TABLE.format(url="http://127.0.0.1:1").replace("m.companies.id", "m.things.id").replace("kind: kind", "kind: n")
+    world = World(tmp_path, things=own)
+    [(path, code, message, line)] = world.problems()
+    assert (path, code, line) == ("source.each.item.from", "own-table", 5)
+    assert "only this feed lands in `m.things`: it cannot read its partitions from the table it fills" in message
+    world.feed("companies", COMPANIES.format(url="http://127.0.0.1:1", id="String", key="id", engine=""))
+    assert "companies" not in world.problems()[0][2], "a table that has another name is not what was meant"
+    world.feed("companies", COMPANIES.format(url="http://127.0.0.1:1", id="String", key="id", engine="").replace("m.companies", "m.things"))
+    assert all(code != "own-table" for _, code, _, _ in world.problems()), "another feed fills it, too"
+
+
 WRONG = [  # (value of each.item, path below it, code, words)
     ("{file: a.csv, from: a.b.c}", ".from", "exclusive", "only one of `file`, `from`, `request`"),
     ("{column: a}", "", "missing-key", "one of `file`, `from`, `request` must be given"),
@@ -291,7 +303,7 @@ WRONG = [  # (value of each.item, path below it, code, words)
     ("{request: {endpoint: 'http://x', paginate: {page: 1, offset: 2}}, column: c}", ".request.paginate", "wrong-value", "exactly one"),
     ("{request: {endpoint: 'http://x', records: a}, column: c}", ".request.records", "unknown-key", "not known"),
     ("{request: {}, column: c}", ".request", "plugin-option", "needs `endpoint`"),
-    ("{request: {endpoint: 'http://x/{{ each.item }}'}, column: c}", ".request.endpoint", "template-name", "`each.item` is not known"),
+    ("{request: {endpoint: 'http://x/{{ each.item }}'}, column: c}", ".request.endpoint", "template-name", "`each.item` is not known yet when this listing is asked known in this listing: each.owner"),
     ("{request: {endpoint: 'http://x/{{ each.onwer }}'}, column: c}", ".request.endpoint", "template-name", "did you mean `each.owner`?"),
     ("{request: {endpoint: 'http://x/{{ window.start }}'}, column: c}", ".request.endpoint", "template-name", "`window` is not known in this place"),
     ("{request: {endpoint: 'http://x'}, column: 'a..b'}", ".column", "path", "character"),
@@ -301,6 +313,16 @@ WRONG = [  # (value of each.item, path below it, code, words)
     ("{request: {endpoint: 'http://x'}, column: c, with: {'a b': d}}", ".with.a b", "wrong-value", "a letter"),
     ("{file: a.csv, records: x}", ".records", "exclusive", "does not go with `file`"),
 ]
+
+
+def test_a_listing_says_which_names_it_knows(tmp_path):
+    feed = (
+        "name: things\nsource:\n  endpoint: 'http://127.0.0.1:1/{{ each.item }}'\n  each:\n"
+        "    item: {request: {endpoint: 'http://x/{{ each.x }}'}, column: c}\nfields: {n: UInt8}\ntarget: {table: m.things}\n"
+    )
+    [(path, code, message, line)] = World(tmp_path, things=feed).problems()
+    assert (path, code, line) == ("source.each.item.request.endpoint", "template-name", 5)
+    assert message == "`each.x` is not known a listing knows the names of `each` that stand before it, and none does"
 
 
 @pytest.mark.parametrize(("value", "below", "code", "words"), WRONG)

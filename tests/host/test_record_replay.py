@@ -91,7 +91,6 @@ def test_the_last_answer_repeats_when_asked_for(recorded):
     "request_",
     [
         ask("https://api.invalid", "9"),
-        ask("https://other.invalid", "1"),
         ask("https://api.invalid", "2", "POST"),
         HttpRequest("GET", "https://api.invalid/a b/é", (("n", "1"),)),
         HttpRequest("GET", "https://api.invalid/else", (("api_key", SECRET), ("n", "1"))),
@@ -100,11 +99,17 @@ def test_the_last_answer_repeats_when_asked_for(recorded):
 def test_an_unrecorded_request_stops_the_feed_and_names_the_nearest(recorded, request_):
     with ReplayServer(recorded[0]) as replay:
         client = host(replay=replay.base_url)
-        with pytest.raises(StopFeed, match=r"holds no answer for .*; the nearest recorded request is (GET|POST) api\.invalid/") as caught:
+        with pytest.raises(StopFeed, match=r"holds no answer for .*; the nearest recorded request of this host is (GET|POST) api\.invalid/") as caught:
             client.for_feed("feed").send(request_)
         assert "S3CRET" not in str(caught.value)
         assert client.clock.waits == []  # not asked again
         assert len(replay.asked.unmatched) == 1
+
+
+def test_no_request_of_another_host_is_taken_for_the_nearest(recorded):
+    with ReplayServer(recorded[0]) as replay, pytest.raises(StopFeed) as caught:
+        host(replay=replay.base_url).for_feed("feed").send(ask("https://other.invalid", "1"))
+    assert "holds no answer for GET other.invalid/" in caught.value.what and "it was recorded from api.invalid" in caught.value.what
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "interactions: 5", "interactions:\n- {}\n", "[1]"])

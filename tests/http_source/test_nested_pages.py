@@ -59,8 +59,8 @@ WRONG = [
     ("data[].attributes", ("absent",), {"data": [{"id": 1}]}, "attributes is absent in item 0"),
     ("data[].a[0].rows[]", (), {"data": [{"a": []}]}, "a.0.rows is absent in item 0"),
     ("data[].points[]", ("absent", "null"), {"data": {"points": []}}, "is an object, not a list"),
-    ("{k}[]", ("absent", "null"), {"last": 5, "k": []}, "Expected `array`, got `int` - at `$[...]`"),
-    ("data[].points[]", ("absent", "null"), {"data": [{"points": {"a": 1}}]}, "Expected `array"),
+    ("{k}[]", ("absent", "null"), {"last": 5, "k": []}, "expected a list, found a whole number at `*`"),
+    ("data[].points[]", ("absent", "null"), {"data": [{"points": {"a": 1}}]}, "expected a list, found an object at `[0].points`"),
     ("data[].points[]", (), {"dat": []}, "is absent from the body"),
     ("data.{k}", (), {"data": [1]}, "is a list, not an object"),
 ]
@@ -100,4 +100,10 @@ def test_what_is_declared_is_fine(records, body, there):
 def test_a_key_of_another_kind_is_named_with_what_to_do():
     with RawServer(lambda _: answer({"k": [], "last": 5})) as server, pytest.raises(PageError) as caught:
         Feed({"endpoint": server.url}, Records(path="{k}[]")).read()
-    assert "a key that is no entry goes under `except`" in caught.value.what
+    assert "here: expected a list, found a whole number at `*`; a key that is no entry goes under `except`" in caught.value.what
+
+
+def test_an_item_of_another_kind_is_told_in_the_words_of_the_spec():
+    with RawServer(lambda _: answer({"a": [[1], 2]})) as server, pytest.raises(PageError) as caught:
+        Feed({"endpoint": server.url}, Records(path="a[][]", columns=("x",))).read()
+    assert caught.value.what.endswith("does not lead to records here: expected a list, found a whole number at `[1]`")

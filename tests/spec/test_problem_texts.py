@@ -25,11 +25,11 @@ MISTAKES = [  # (what replaces or follows the sound feed, path, code, word in me
     ("validate: [{expect: not_null, field: v, max: 3}]", "validate[0].max", "exclusive", "does not fit"),
     ("validate: [{expect: unique, fields: [d, w]}]", "validate[0].fields[1]", "unknown-name", "no such field"),
     ("validate: [{expect: not_null, field: v, severity: wran}]", "validate[0].severity", "wrong-value", "did you mean `warn`?"),
-    ("validate: [{expect: not_null, field: v, mostly: 1.5}]", "validate[0].mostly", "wrong-value", "1.0"),
+    ("validate: [{expect: not_null, field: v, mostly: 1.5}]", "validate[0].mostly", "wrong-value", "expected a number of at most 1"),
     ("transform: [{sql: SELECT 1, plugin: shout}]", "transform[0].plugin", "exclusive", "only one"),
     ("transform: [{plugin: shuot}]", "transform[0].plugin", "unknown-name", "did you mean `shout`?"),
     ("transform: [{plugin: shout, lod: true}]", "transform[0].lod", "unknown-key", "did you mean `loud`?"),
-    ("max_refused: 2", "max_refused", "wrong-value", "1.0"),
+    ("max_refused: 2", "max_refused", "wrong-value", "expected a number of at most 1"),
     ("archive: {keep: 0s}", "archive.keep", "wrong-value", "more than no time"),
     ("archive: {kep: 1d}", "archive.kep", "unknown-key", "did you mean `keep`?"),
     ("archive: {max_size: 1}", "archive.max_size", "wrong-value", "a size like"),
@@ -48,7 +48,7 @@ FIELDS = [
     ("{type: Float64, value: '{{ each.ss }}'}", "fields.v.value", "template-name", "did you mean `each.s`?"),
     ("{type: Float64, value: '{{ secrets.K }}'}", "fields.v.value", "template-name", "not known in this place"),
     ("{type: Float64, value: '{{ vars.plce }}'}", "fields.v.value", "template-name", "did you mean `vars.place`?"),
-    ("{type: Float64, value: '{{ each.s | uper }}'}", "fields.v.value", "template", "unknown filter"),
+    ("{type: Float64, value: '{{ each.s | uper }}'}", "fields.v.value", "template", "there is no filter `uper`did you mean `upper`?"),
     ("{type: '{{ vars.place }}'}", "fields.v.type", "template-place", "not read in this place"),
     ("{type: Float64, from: '{{ each.s }}'}", "fields.v.from", "template-place", "not read in this place"),
 ]
@@ -89,6 +89,9 @@ SOURCES = [
     ("{endpoint: 'https://x.org', params: {a: '{{ vars.place }}'}, paginate: {page: p, next: n}}", "source.paginate", "wrong-value", "exactly one"),
     ("{endpoint: 'https://x.org', params: {a: '{{ vars.place }}'}, errors: [{then: fail}]}", "source.errors[0]", "wrong-value", "needs"),
     ("{each: {s: [A]}}", "source", "plugin-option", "endpoint"),
+    ("{endpoint: 'https://x.org', concurrency: 0}", "source.concurrency", "wrong-value", "expected a whole number of at least 1"),
+    ("{endpoint: 'https://x.org', quota: [[1]]}", "source.quota[0]", "wrong-type", "a quota like 1000/day or 100000/month, found a list"),
+    ("{endpoint: 'https://x.org', retry: {attempts: 1.5}}", "source.retry.attempts", "wrong-value", "expected a whole number"),
     ("{endpoint: 'https://x.org', paginate: {limit: {size: 0}}}", "source.paginate.limit.param", "missing-key", "`param`"),
 ]
 
@@ -120,6 +123,38 @@ def test_mistakes_of_a_field(field, path, code, word):
 @pytest.mark.parametrize(("source", "path", "code", "word"), SOURCES)
 def test_mistakes_of_a_source(source, path, code, word):
     check(f"name: x\nsource: {source}\nfields: {{d: Date}}\ntarget: {{table: a.b}}\n", path, code, word)
+
+
+WORDS = [  # (template, the word that is wrong, its column in `<template>`, what was meant)
+    ("{{ secret.K }}", "`secret` begins no name", 4, "did you mean `secrets.K`?"),
+    ("a/{{ eahc.s }}", "`eahc` begins no name", 6, "did you mean `each.s`?"),
+    ("{{ each.sereis }}", "`each.sereis` is not known", 4, "did you mean `each.series`?"),
+    ("{{ each.series }}-{{each.sereis}}", "`each.sereis` is not known", 21, "did you mean `each.series`?"),
+    ("{{ window.begin | date }}", "`window.begin` is not known", 4, "did you mean `window.start`?"),
+    ("{{ window.until }}", "`window.until` is not known", 4, "did you mean `window.end`?"),
+    ("{{ run.time }}", "`run.time` is not known", 4, "did you mean `run.started_at`?"),
+    ("{{ vars.plcae }}", "`vars.plcae` is not known", 4, "did you mean `vars.place`?"),
+    ("{{ feed.nmae }}", "`feed.nmae` is not known", 4, "did you mean `feed.name`?"),
+    ("{{ window.start | epcoh }}", "there is no filter `epcoh`", 19, "did you mean `epoch`?"),
+    ("{{ each.series | uper | lower }}", "there is no filter `uper`", 18, "did you mean `upper`?"),
+    ("{{ each.series | pprint }}", "there is no filter `pprint`", 18, "there are date, epoch"),
+    ("{{ series }}", "`series` is a bare name", 4, "did you mean `each.series`?"),
+    ("{{ strat }}", "`strat` is a bare name", 4, "did you mean `window.start`?"),
+    ("{{ each['series'] }}", "a root, a dot and one word", 4, "write `each.series`"),
+    ("{{ each.series.name }}", "a root, a dot and one word", 4, "write `each.series`"),
+    ("{{ each.series }} {{ each.series |", "this is not a template", 19, ""),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "column", "hint"), WORDS)
+def test_a_word_of_a_template_is_pointed_at_and_its_nearest_name_is_given(text, message, column, hint):
+    """`column` counts in the text; it stands in quotes behind `    q: "`, or on a line of its own in a block."""
+    feed = "name: x\nsource:\n  endpoint: 'https://x.org'\n  each: {series: [A]}\n  params:\n" + "%s" + TAIL + "cursor: {field: d, initial: 2020-01-01}\n"
+    for written, line, before in ((f'    q: "{text}"\n', 6, 8), (f"    p: 1\n    q: |\n      first {{ line\n      {text}\n", 9, 6)):
+        [problem] = problems_of(feed % written)
+        assert message in problem.message and hint in problem.suggestion, str(problem)
+        assert (problem.path, problem.line, problem.col) == ("source.params.q", line, before + column), render([problem])
+        assert render([problem]).splitlines()[-1].index("^") == 4 + before + column - 1
 
 
 @pytest.mark.parametrize(("records", "field", "path", "word"), [

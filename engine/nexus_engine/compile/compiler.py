@@ -23,10 +23,11 @@ from nexus_engine.compile.query import OutColumn, Query
 from nexus_engine.compile.select import Layers, RowRule, Step
 from nexus_engine.compile.structure import Structure, record_problems
 from nexus_engine.compile.unread import CAPTURED_FIELD, capture_problems, unread_text
-from nexus_engine.contract.options import encode_text
+from nexus_engine.contract.options import encode_text, misfit, misfit_place
 from nexus_engine.contract.paths import written
 from nexus_engine.contract.records import Others, Records, Want
 from nexus_engine.contract.sink import Column, Target
+from nexus_engine.spec.convert import convert
 from nexus_engine.spec.model import CAPTURED, Capture, DriftSpec, OnDrift, RuleSpec, Spec, each_names
 
 # Options that change how an answer is got, not which records it holds: a stored position keeps its meaning when they change.
@@ -210,7 +211,11 @@ class _Compiler:
                 if cls is None or not hasattr(cls, "sql"):
                     self.problem(f"{path}.plugin", "unknown-transformer", f"no transformer `{step.plugin}` that gives SQL is installed")
                     continue
-                options = msgspec.convert(step.options, getattr(cls, "options", dict), strict=False)
+                try:
+                    options = convert(step.options, getattr(cls, "options", dict))
+                except msgspec.ValidationError as error:
+                    self.problem(".".join(filter(None, (path, misfit_place(error)))), "wrong-value", misfit(error))
+                    continue
                 text = cls(options).sql("input")
             found = self.tried(
                 f"{path}.sql", "bad-sql", lambda text=text, names=names: sqlcheck.transform(text, names)  # type: ignore[misc]

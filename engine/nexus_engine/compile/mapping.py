@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from nexus_engine.compile.sqltext import constant_text
 from nexus_engine.compile.structure import Path, Structure
 from nexus_engine.contract.paths import parse_field_path
 from nexus_engine.spec.model import FieldSpec
+from nexus_engine.spec.spelling import nearest
 
 RUN = {"run.started_at": "run_started_at", "run.id": "run_id", "feed.name": "feed"}
 WINDOW = {"window.start": "window_start", "window.end": "window_end"}
@@ -118,8 +118,8 @@ class Scope:
         if root == "vars" and rest in self.vars:
             return constant_text(self.vars[rest])
         known = [*(f"each.{each}" for each in self.each), *RUN, *WINDOW, *(f"vars.{var}" for var in self.vars)]
-        near = difflib.get_close_matches(name, known, 1)
-        raise ValueError(f"there is no `{name}` here" + (f", did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"))
+        near = nearest(name, [other for other in known if other.startswith(f"{root}.")])
+        raise ValueError(f"there is no `{name}` here" + (f", did you mean {near}?" if near else f"; there are {', '.join(known)}"))
 
     def template(self, written: str) -> str:
         """SQL text of a `value:`: a constant, or pieces and names joined.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nexus_engine.contract.options import misfit
+
 Plain = Sequence[str | int]
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -31,6 +33,8 @@ def picked(value: bytes, numbers: Sequence[int]) -> list[bytes]:
 def _items(value: bytes) -> list[msgspec.Raw]:
     try:
         return _lists.decode(value)
+    except msgspec.ValidationError as error:
+        raise ValueError(misfit(error, json=True)) from None
     except msgspec.DecodeError as error:
         raise ValueError(f"not a list: {error}") from None
 
@@ -43,6 +47,8 @@ def members(value: bytes) -> dict[str, msgspec.Raw]:
     """
     try:
         return _objects.decode(value)
+    except msgspec.ValidationError as error:
+        raise ValueError(misfit(error, json=True)) from None
     except msgspec.DecodeError as error:
         raise ValueError(f"not an object: {error}") from None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.compile.scalar_functions import ANY_CASE, CASE_SENSITIVE
 from nexus_engine.compile.select import Step
+from nexus_engine.spec.spelling import nearest
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -80,8 +81,8 @@ def transform(written: str, names: Sequence[str]) -> Step:
 def _binder(known: dict[str, str]) -> Bind:
     def bind(parts: tuple[str, ...]) -> str:
         if parts[0] not in known:
-            near = difflib.get_close_matches(parts[0], known, 1)
-            raise ValueError(f"`input` has no column `{parts[0]}`" + (f", did you mean {near[0]}?" if near else ""))
+            near = nearest(parts[0], known)
+            raise ValueError(f"`input` has no column `{parts[0]}`" + (f", did you mean {near}?" if near else f"; there are {', '.join(known)}"))
         return known[parts[0]] + "".join(f".{part if part.isdigit() else ident(part)}" for part in parts[1:])
 
     return bind

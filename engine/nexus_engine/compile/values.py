@@ -28,7 +28,7 @@ def link_values(plan: Plan, report: Report, project: Project, plans: Mapping[str
         if isinstance(values, EachPlan) and values.file:
             _check_file(report, at, values, project)
         elif isinstance(values, EachPlan) and values.table:
-            target = _target(report, at, values, plans)
+            target = _target(report, at, values, {feed: other.target for feed, other in plans.items() if feed != plan.feed}, plan.target)
             each[name] = msgspec.structs.replace(values, target=target)
     if len(report.problems) > before:
         return None
@@ -42,13 +42,22 @@ def _check_file(report: Report, at: Path, values: EachPlan, project: Project) ->
         report.add((*at, *error.key.split(".", 1)), "bad-values", f"{values.file}: {error.message}", error.hint)
 
 
-def _target(report: Report, at: Path, values: EachPlan, plans: Mapping[str, Plan]) -> Target | None:
-    """The target of the feed that lands in the table, where it has the columns."""
-    targets = {plan.target.name: plan.target for plan in plans.values()}
+def _target(report: Report, at: Path, values: EachPlan, others: Mapping[str, Target], own: Target) -> Target | None:
+    """The target of a feed that lands in the table, where it has the columns.
+
+    Args:
+        others: the targets of the other feeds. A table that the feed itself fills gives it partitions only if one of these does too.
+        own: the feed's own.
+    """
+    targets = {target.name: target for target in others.values()}
     if values.table not in targets:
         near = nearest(values.table, targets)
-        hint = f"did you mean `{near}.{values.column}`?" if near else "known: " + ", ".join(sorted(targets))
-        report.add((*at, "from"), "unknown-name", f"no sound feed of this project lands in `{values.table}`", hint)
+        hint = _near_table(near, targets[near], values.column) if near else "known: " + ", ".join(sorted(targets)) if targets else ""
+        if values.table == own.name:
+            message = f"only this feed lands in `{values.table}`: it cannot read its partitions from the table it fills"
+            report.add((*at, "from"), "own-table", message, "name a table that another feed fills, a file, a list or a listing")
+        else:
+            report.add((*at, "from"), "unknown-name", f"no sound feed of this project lands in `{values.table}`", hint)
         return None
     columns = [column.name for column in targets[values.table].columns]
     for key, name in (("from", values.column), *((f"with.{other}", column) for other, column in values.beside.items())):
@@ -58,3 +67,10 @@ def _target(report: Report, at: Path, values: EachPlan, plans: Mapping[str, Plan
             hint = f"did you mean `{meant}`?" if near else "there are " + ", ".join(columns)
             report.add((*at, *key.split(".", 1)), "unknown-name", f"`{values.table}` has no column `{name}`", hint)
     return targets[values.table]
+
+
+def _near_table(name: str, target: Target, column: str) -> str:
+    """The table, with the column that it has."""
+    columns = [item.name for item in target.columns]
+    found = column if column in columns else nearest(column, columns)
+    return f"did you mean `{name}.{found}`?" if found else f"did you mean a column of `{name}`: {', '.join(columns)}?"

@@ -153,3 +153,52 @@ def encode_text(value: Any) -> Any:
     if isinstance(value, ByteSize):
         return f"{int(value)}B"
     raise NotImplementedError(f"no encoder for {type(value)!r}")
+
+
+_KINDS = {
+    "array": "a list", "object": "a mapping", "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing",
+}  # fmt: skip
+_JSON_KINDS = {**_KINDS, "object": "an object", "str": "a text", "bool": "true or false", "null": "null"}
+_BOUNDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+_EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`| (>=|<=|>|<) ([^ ]*)| of length (?:(>=|<=) )?(\d+)(?:, got (\d+))?| matching regex '(.*)')?")
+
+
+def misfit(error: msgspec.ValidationError, *, json: bool = False) -> str:
+    """A msgspec error in the words of the spec, without its path and without the value: "expected a list, found a whole number".
+
+    Args:
+        json: what did not fit is JSON of an answer, not of a file.
+    """
+    text = str(error).rsplit(" - at `", 1)[0]
+    found = _EXPECTED.fullmatch(text)
+    if found is None:
+        return _other_misfit(text)
+    kinds = _JSON_KINDS if json else _KINDS
+    due = " or ".join(kinds.get(kind, kind) for kind in found[1].split(" | "))
+    if found[2]:
+        return f"expected {due}, found {kinds.get(found[2], found[2])}"
+    if found[3]:
+        return f"expected {due} of {_BOUNDS[found[3]]} {found[4].removesuffix('.0')}"
+    if found[6]:
+        bound = f"{_BOUNDS[found[5]]} " if found[5] else ""
+        unit = "character" if found[1] == "str" else "entry"
+        units = unit if found[6] == "1" else "entries" if unit == "entry" else "characters"
+        return f"expected {due} of {bound}{found[6]} {units}" + (f", found {found[7]}" if found[7] else "")
+    return f"expected {due} of the form {found[8]}" if found[8] else f"expected {due}"
+
+
+def _other_misfit(text: str) -> str:
+    if match := re.fullmatch(r"Object missing required field `(.*)`", text):
+        return f"`{match[1]}` is missing"
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", text):
+        return f"`{match[1][:60]}` is not known here"
+    if text.startswith("Invalid"):  # it quotes the value
+        return "not one of the values that are known here"
+    text = text.replace("`", "")
+    return f"expected {text}" if text.startswith("a ") else text[:1].lower() + text[1:]
+
+
+def misfit_place(error: msgspec.ValidationError) -> str:
+    """Where it did not fit, as a path: `[0].b`; `*` is a key. "" for the whole."""
+    match = re.search(r" - at `(?:key in )?\$([^`]*)`$", str(error))
+    return match[1].replace("[...]", ".*").lstrip(".") if match else ""

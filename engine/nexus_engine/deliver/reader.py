@@ -17,6 +17,7 @@ from nexus_engine.compile.fanout import beside
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.format import Format
 from nexus_engine.contract.host import RunInfo, SourceHttp
+from nexus_engine.contract.options import misfit, misfit_place
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.source import Partition, Payload, ReadRequest
@@ -94,8 +95,10 @@ class Reader:
         try:
             return convert(render_options(raw, scope), kind)
         except (TemplateError, msgspec.ValidationError) as error:
+            place, words = (misfit_place(error), misfit(error)) if isinstance(error, msgspec.ValidationError) else ("", str(error))
+            option = f"the option `{place}`" if place else "an option"
             raise ConfigError(
-                f"an option cannot be filled: {self.redactor.redact(str(error))}", where=where,
+                f"{option} cannot be filled: {self.redactor.redact(words)}", where=where,
                 did="nothing was asked; the position is kept", do="check it with nexus-engine validate-config",
             ) from None
 

@@ -15,6 +15,7 @@ import msgspec
 
 from nexus_engine.contract.auth import Auth
 from nexus_engine.contract.host import HttpRequest, HttpResponse
+from nexus_engine.contract.options import misfit, misfit_place
 from nexus_engine.contract.policy import Policy
 from nexus_engine.errors import StopFeed
 from nexus_engine.events import Observers
@@ -135,7 +136,8 @@ class HttpHost:
         try:
             typed = convert(options, kind.options)
         except msgspec.ValidationError as error:
-            raise StopFeed(f"`auth.{name}` is not right: {self.redactor.redact(str(error))}", did=_KEPT, do="mend it in the feed or its API file") from None
+            place = ".".join(filter(None, (name, misfit_place(error))))
+            raise StopFeed(f"`auth.{place}` is not right: {self.redactor.redact(misfit(error))}", did=_KEPT, do="mend it in the feed or its API file") from None
         built: Auth = kind(typed)
         return built
 

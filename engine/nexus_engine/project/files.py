@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from nexus_engine.contract.options import misfit
 from nexus_engine.contract.registry import Registry
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.credentials import check_choice, check_credentials
@@ -23,7 +24,6 @@ from nexus_engine.spec.plugins import (
     check_values,
     check_whole,
     error_steps,
-    error_words,
     options_data,
     plugin_of,
 )
@@ -52,7 +52,7 @@ def load_typed(path: Path, kind: type[T], check: Check | None = None) -> tuple[T
     try:
         value = convert(plain(root), kind)
     except msgspec.ValidationError as error:
-        report.add(error_steps(error), "wrong-value", error_words(error))
+        report.add(error_steps(error), "wrong-value", misfit(error))
         return None, report.problems
     if hasattr(value, "options"):
         value = msgspec.structs.replace(value, options=options_data(root, kind, options))

@@ -13,6 +13,8 @@ from nexus_engine.spec.spelling import nearest
 from nexus_engine.spec.tree import parse, plain
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".yaml", ".yml")
+SPECS = ("sources.d", "apis.d", "sinks.d")
+"""Folders whose files are no lists of values: none of them is what was meant."""
 Row = tuple[str, dict[str, str | None]]
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -68,7 +70,8 @@ def _inside(root: Path, file: str) -> Path:
     if path.suffix not in KINDS:
         raise BadValues("file", f"a file of values ends in one of {', '.join(KINDS)}")
     if not path.is_file():
-        names = [str(other.relative_to(home)) for other in path.parent.glob("*") if other.suffix in KINDS] if path.parent.is_dir() else []
+        beside = path.parent.glob("*") if path.parent.is_dir() else ()
+        names = [str(other.relative_to(home)) for other in beside if other.suffix in KINDS and other.parent.name not in SPECS]
         near = nearest(file, names)
         raise BadValues("file", "there is no such file in the project", f"did you mean `{near}`?" if near else f"it would be {path}")
     return path

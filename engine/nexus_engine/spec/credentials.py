@@ -10,11 +10,12 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from nexus_engine.contract.options import misfit
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.registry import Registry
 from nexus_engine.spec.checking import check_value
 from nexus_engine.spec.convert import convert
-from nexus_engine.spec.plugins import check_method, error_words
+from nexus_engine.spec.plugins import check_method
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.spelling import nearest
 from nexus_engine.spec.tree import Mapping as MappingNode
@@ -45,7 +46,7 @@ def _check_own(report: Report, path: Path, value: Any, kind: Any) -> None:
         try:
             convert(value, kind)
         except msgspec.ValidationError as error:
-            report.add(path, "wrong-value", error_words(error))
+            report.add(path, "wrong-value", misfit(error))
 
 
 def check_choice(report: Report, path: Path, own: Mapping[str, Any], above: Mapping[str, Any] | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from nexus_engine.contract.options import misfit
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.registry import Registered, Registry
 from nexus_engine.spec.checking import check_file
@@ -48,7 +49,6 @@ from nexus_engine.spec.plugins import (
     check_whole,
     check_windowed,
     error_steps,
-    error_words,
     merge_options,
     options_data,
     plugin_of,
@@ -207,7 +207,7 @@ class _Feed:
             return convert(value, kind)
         except msgspec.ValidationError as error:
             if whole:
-                self.report.add((*path, *error_steps(error)), "wrong-value", error_words(error))
+                self.report.add((*path, *error_steps(error)), "wrong-value", misfit(error))
             return None
 
     def check(self, stem: str | None) -> None:

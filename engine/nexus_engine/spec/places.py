@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from nexus_engine.spec.report import SECRET_MISSING, Report
 from nexus_engine.spec.spelling import nearest
-from nexus_engine.spec.templates import KNOWN_NAMES, ROOTS, TemplateError, names
+from nexus_engine.spec.templates import KNOWN_NAMES, ROOTS, TemplateError, named, names
 from nexus_engine.spec.tree import Listing, Node, Path, Scalar
 from nexus_engine.spec.tree import Mapping as MappingNode
 
@@ -20,6 +20,13 @@ FEED_ROOTS: Final = frozenset(ROOTS)
 VALUE_ROOTS: Final = frozenset({"each", "run", "window", "vars", "feed"})
 API_ROOTS: Final = frozenset({"run", "vars", "secrets", "feed"})
 SINK_ROOTS: Final = frozenset({"vars", "secrets"})
+_OTHER_WORDS: Final = {
+    ("window", "begin"): "start", ("window", "from"): "start", ("window", "since"): "start", ("window", "first"): "start",
+    ("window", "to"): "end", ("window", "until"): "end", ("window", "stop"): "end", ("window", "last"): "end",
+    ("run", "started"): "started_at", ("run", "start"): "started_at", ("run", "time"): "started_at", ("run", "now"): "started_at",
+    ("run", "run_id"): "id",
+}  # fmt: skip
+"""What other tools call a name, where it is not near enough."""
 
 
 class Surroundings(Protocol):
@@ -56,12 +63,13 @@ class TemplateCheck:
         self.each = each
         self.window = window
         self.initial = initial
+        self.listing: frozenset[str] | None = None  # in a listing: the names of the feed, most of which are not known yet
         self._missing_secrets: set[str] = set()
 
     def knowing(self, each: Iterable[str]) -> TemplateCheck:
         """The same file, where only these `each` names are known and there is no window yet."""
         other = TemplateCheck(self.report, self.project, each=frozenset(each), window=None)
-        other._missing_secrets = self._missing_secrets
+        other._missing_secrets, other.listing = self._missing_secrets, self.each or frozenset()
         return other
 
     def check(self, path: Path, node: Node, roots: frozenset[str], *, secrets: bool) -> None:
@@ -83,35 +91,47 @@ class TemplateCheck:
         try:
             pairs = names(text)
         except TemplateError as error:
-            self.report.add(path, "template", str(error))
+            self.report.add(path, "template", str(error), error.hint or self._meant(error.bare, roots), word=error.word)
             return
         for root, name in sorted(pairs):
+            word = named(root, name)
             if root not in roots:
                 listed = ", ".join(sorted(roots))
-                self.report.add(path, "template-name", f"`{root}` is not known in this place; known here: {listed}")
+                hint = "a listing is asked before there is a window" if root == "window" and self.listing is not None else ""
+                self.report.add(path, "template-name", f"`{root}` is not known in this place; known here: {listed}", hint, word=word)
             elif root == "secrets" and not secrets:
                 message = "a secret may not stand here, only in params, headers, auth, body and the address"
-                self.report.add(path, "secret-place", message)
+                self.report.add(path, "secret-place", message, word=word)
             elif (root, name) == ("window", "start") and self.window and not self.initial and "default" not in text:
                 message = "`window.start` has no value in the first run: `cursor` has no `initial`"
-                self.report.add(path, "template-name", message, "give `initial`, or write {{ window.start | default('...') }}")
+                self.report.add(path, "template-name", message, "give `initial`, or write {{ window.start | default('...') }}", word=word)
             else:
                 self._name(path, root, name)
 
+    def _meant(self, bare: str, roots: frozenset[str]) -> str:
+        """The name under one of the roots that a name without a root is, or nearly is."""
+        known = {name: f"{root}.{name}" for root in ROOTS if root in roots for name in self.known(root) or ()} if bare else {}
+        near = known.get(bare) or known.get(nearest(bare, known), "")
+        return f"did you mean `{near}`?" if near else ""
+
     def _name(self, path: Path, root: str, name: str) -> None:
+        word = named(root, name)
         if root == "window" and self.window is False:
-            self.report.add(path, "template-name", "there is no window: this feed has no `cursor`")
+            self.report.add(path, "template-name", "there is no window: this feed has no `cursor`", word=word)
             return
         if root == "secrets":
             if self.project is not None and name not in self.project.secrets and name not in self._missing_secrets:
                 self._missing_secrets.add(name)
-                self.report.add(path, SECRET_MISSING, unset_words(name), f"set the environment variable {name}, or put it in .env")
+                hint = f"set the environment variable {name}, or put it in .env"
+                self.report.add(path, SECRET_MISSING, unset_words(name), hint, word=word)
             return
         known = self.known(root)
         if known is not None and name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean `{root}.{near}`?" if near else _listed(root, known)
-            self.report.add(path, "template-name", f"`{root}.{name[:60]}` is not known", hint)
+            near = nearest(name, known) or _OTHER_WORDS.get((root, name), "")
+            hint = f"did you mean `{root}.{near}`?" if near else self._listed(root, known)
+            later = root == "each" and self.listing is not None and name in self.listing
+            message = f"`{root}.{name[:60]}` is not known" + (" yet when this listing is asked" if later else "")
+            self.report.add(path, "template-name", message, hint, word=word)
 
     def known(self, root: str) -> tuple[str, ...] | None:
         """The names under a root; None when they cannot be known."""
@@ -121,16 +141,18 @@ class TemplateCheck:
             return None if self.project is None else tuple(self.project.vars)
         return KNOWN_NAMES.get(root)
 
+    def _listed(self, root: str, known: tuple[str, ...]) -> str:
+        here = " in this listing" if root == "each" and self.listing is not None else ""
+        if known:
+            return f"known{here}: " + ", ".join(f"{root}.{name}" for name in known[:20])
+        if here:
+            return "a listing knows the names of `each` that stand before it, and none does"
+        return {"each": "this feed has no `each`", "vars": "nexus.yaml has no `vars`"}.get(root, "")
+
 
 def unset_words(secret: str) -> str:
     """The message of a secret that is not set."""
     return f"the secret {secret} is not set"
-
-
-def _listed(root: str, known: tuple[str, ...]) -> str:
-    if known:
-        return "known: " + ", ".join(f"{root}.{name}" for name in known[:20])
-    return {"each": "this feed has no `each`", "vars": "nexus.yaml has no `vars`"}.get(root, "")
 
 
 def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from nexus_engine.contract.options import misfit
 from nexus_engine.contract.registry import Registered, Registry
 from nexus_engine.spec.checking import check_options, check_value
 from nexus_engine.spec.convert import any_options, convert, literal
@@ -139,7 +140,7 @@ def check_values(report: Report, path: Path, own: Mapping[str, Any], options: ty
             try:
                 convert(value, types[key])
             except msgspec.ValidationError as error:
-                report.add(_error_path(report, (*path, key), error), "wrong-value", error_words(error))
+                report.add(_error_path(report, (*path, key), error), "wrong-value", misfit(error))
 
 
 def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: type) -> None:
@@ -155,7 +156,7 @@ def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: 
         try:
             convert(dict(merged), options)
         except msgspec.ValidationError as error:
-            report.add(_error_path(report, path, error), "wrong-value", error_words(error))
+            report.add(_error_path(report, path, error), "wrong-value", misfit(error))
 
 
 def check_windowed(report: Report, source: MappingNode, merged: Mapping[str, Any], options: type, *, window: bool | None) -> None:
@@ -196,11 +197,3 @@ def error_steps(error: msgspec.ValidationError) -> Path:
             break
         steps.append(int(number) if number else name)
     return tuple(steps)
-
-
-def error_words(error: msgspec.ValidationError) -> str:
-    """The message of a msgspec error without its path, and without what it quotes."""
-    text = str(error).rsplit(" - at `", 1)[0].replace("`", "")
-    if text.startswith(("Invalid", "Object contains unknown")):
-        return "not one of the values that are known here"
-    return text[:1].lower() + text[1:]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from itertools import islice
 
 from nexus_engine.spec.problems import Problem, path_text, printable, shown_line
-from nexus_engine.spec.tree import Node, Path, find
+from nexus_engine.spec.tree import Node, Path, Scalar, find
 
 MAX_PROBLEMS = 1000
 SECRET_MISSING = "secret-missing"  # noqa: S105  the code of a problem; the file itself is right, its environment is not
+
+_TEMPLATE = re.compile(r"\{\{.*?(?:\}\}|$)", re.DOTALL)
 
 
 class Report:
@@ -38,18 +42,23 @@ class Report:
             self._found.append((path, problem))
             self._mark(path)
 
-    def add(self, path: Path, code: str, message: str, suggestion: str = "", *, at_key: bool = False, near: str = "") -> None:
+    def add(
+        self, path: Path, code: str, message: str, suggestion: str = "", *, at_key: bool = False, near: str = "", word: str | None = None
+    ) -> None:
         """A problem at ``path``; a second one at the same place is dropped.
 
         Args:
             at_key: point at the key, not at its value.
             near: the known name beside ``path`` that was probably meant: it counts as bad too, so that nothing
                 says it is missing.
+            word: a pattern of what in the templates of this text to point at; "" is the first template.
         """
         if path in self._bad or len(self._found) >= MAX_PROBLEMS:
             return
         assert self.root is not None
-        _, line, col = find(self.root, path)
+        node, line, col = find(self.root, path)
+        if word is not None and isinstance(node, Scalar):
+            line, col = self._word(node, line, col, word)
         if at_key and path:
             parent, _, _ = find(self.root, path[:-1])
             entry = getattr(parent, "entries", {}).get(path[-1])
@@ -64,6 +73,15 @@ class Report:
         self._mark(path)
         if near:
             self._mark((*path[:-1], near))
+
+    def _word(self, node: Scalar, line: int, col: int, word: str) -> tuple[int, int]:
+        """Where the word stands in the templates of a text that begins there; the beginning, where it is written in another way."""
+        start = sum(len(text) + 1 for text in self.text.split("\n", line - 1)[: line - 1]) + col - 1
+        for piece in islice(_TEMPLATE.finditer(self.text, start), node.text.count("{{")):
+            if found := re.compile(word).search(self.text, piece.start(), piece.end()):
+                at = found.start(found.re.groups and 1)
+                return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
+        return line, col
 
     def _mark(self, path: Path) -> None:
         self._bad.add(path)

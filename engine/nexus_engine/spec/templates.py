@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nexus_engine.contract.secret import Secret
 from nexus_engine.spec.convert import convert
 from nexus_engine.spec.filters import FILTERS, MAX_CHARS
+from nexus_engine.spec.spelling import nearest
 
 if TYPE_CHECKING:
     import jinja2
@@ -34,7 +35,15 @@ _SIMPLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\.([A-Za-z_]\w*)\s*\}\}")
 
 
 class TemplateError(ValueError):
-    """A template is not one, uses what is not allowed, or meets an undefined name. Never quotes a value."""
+    """A template is not one, uses what is not allowed, or meets an undefined name. Never quotes a value.
+
+    ``word``: a pattern of what in the template is meant (its first group, if it has one); ``hint``: what was probably meant;
+    ``bare``: a name without its root.
+    """
+
+    def __init__(self, message: str, *, word: str = "", hint: str = "", bare: str = "") -> None:
+        super().__init__(message)
+        self.word, self.hint, self.bare = word, hint, bare
 
 
 class Template:
@@ -210,7 +219,7 @@ def _allowed_names(text: str) -> frozenset[tuple[str, str]]:
     try:
         tree = _environment().parse(text)
     except jinja2.TemplateSyntaxError:
-        raise TemplateError("this is not a template: check `{{ root.name | filter }}`") from None
+        raise TemplateError("this is not a template: check `{{ root.name | filter }}`", word=_broken(text)) from None
     except (RecursionError, ValueError, ArithmeticError):
         raise TemplateError("this template is nested too deep") from None
     found: set[tuple[str, str]] = set()
@@ -219,21 +228,63 @@ def _allowed_names(text: str) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
+def _broken(text: str) -> str:
+    """A pattern of the first template in the text that is none; "" when each alone is one."""
+    import jinja2
+
+    for piece in re.findall(r"\{\{.*?(?:\}\}|\Z)", text, re.DOTALL):
+        try:
+            _environment().parse(piece)
+        except jinja2.TemplateSyntaxError:
+            return re.escape(str(piece).rstrip())
+    return ""
+
+
+def named(root: str, name: str = "") -> str:
+    """A pattern of `root.name` (of any name without one) as a template may write it."""
+    return rf"\b{re.escape(root)}\s*\.\s*" + (rf"{re.escape(name)}\b" if name else "")
+
+
+def _refusal(node: nodes.Node) -> TemplateError | None:
+    """Why a name or a filter is none; None when it is one, or something else."""
+    from jinja2 import nodes
+
+    listed = f"one of {', '.join(ROOTS)}"
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+        root, name = node.node.name, node.attr
+        if root in ROOTS:
+            return None
+        near = nearest(root, ROOTS)
+        hint = f"did you mean `{near}.{name[:60]}`?" if near else ""
+        return TemplateError(f"`{root[:60]}` begins no name: {listed} and a dot do", word=named(root), hint=hint)
+    if isinstance(node, nodes.Name):
+        word = rf"\b{re.escape(node.name)}\b"
+        return TemplateError(f"`{node.name[:60]}` is a bare name: write {listed}, a dot and the name", word=word, bare=node.name)
+    if isinstance(node, nodes.Filter) and node.name not in FILTER_NAMES:
+        near = nearest(node.name, FILTER_NAMES)
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(FILTER_NAMES)}"
+        return TemplateError(f"there is no filter `{node.name[:60]}`", word=rf"\|\s*({re.escape(node.name)})\b", hint=hint)
+    inner = getattr(node, "node", None)
+    if isinstance(node, (nodes.Getattr, nodes.Getitem)) and isinstance(inner, (nodes.Name, nodes.Getattr)):
+        root = inner.name if isinstance(inner, nodes.Name) else inner.node.name if isinstance(inner.node, nodes.Name) else ""
+        key = inner.attr if isinstance(inner, nodes.Getattr) else getattr(getattr(node, "arg", None), "value", "")
+        hint = f"write `{root}.{key}`" if root in ROOTS and str(key).isidentifier() else ""
+        message = "a name is a root, a dot and one word: nothing is looked up inside its value"
+        return TemplateError(message, word=rf"\b{re.escape(root)}\b", hint=hint)
+    return None
+
+
 def _check(node: nodes.Node, found: set[tuple[str, str]], depth: int) -> None:
     """Allow-list walk over the parsed template; collects (root, name)."""
     from jinja2 import nodes
 
     if depth > 30:
         raise TemplateError("this template is nested too deep")
+    if refusal := _refusal(node):
+        raise refusal
     if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
-        if node.node.name not in ROOTS:
-            raise TemplateError(f"a name begins with one of {', '.join(ROOTS)} and a dot")
         found.add((node.node.name, node.attr))
         return
-    if isinstance(node, nodes.Name):
-        raise TemplateError(f"a bare name: write one of {', '.join(ROOTS)}, a dot and the name")
-    if isinstance(node, nodes.Filter) and node.name not in FILTER_NAMES:
-        raise TemplateError(f"an unknown filter; there are {', '.join(FILTER_NAMES)}")
     if isinstance(node, nodes.Const) and isinstance(node.value, str) and len(node.value) > 1000:
         raise TemplateError("a text of more than 1000 characters inside a template")
     allowed = (

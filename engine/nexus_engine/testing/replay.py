@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,16 +190,20 @@ class ReplayServer:
                 fresh.used = True
                 self.asked.matched += 1
                 return fresh
-            why = self._why(f"{method} {wanted[1]}{target}", len(alike))
+            why = self._why(f"{method} {wanted[1]}{target}", wanted[1], len(alike))
             self.asked.unmatched.append(why)
             return why
 
-    def _why(self, asked: str, times: int) -> str:
+    def _why(self, asked: str, host: str, times: int) -> str:
+        """Why there is no answer, with the nearest request of the same host: one of another API was never meant."""
         if times:
             return f"the replay has no more answers for {asked}: it was recorded {times} time{'s' * (times > 1)}"
-        known = list(Counter(f"{item.method} {item.uri.partition('://')[2]}" for item in self._interactions))
+        known = list(dict.fromkeys(f"{item.method} {item.uri.partition('://')[2]}" for item in self._interactions if item.host == host))
+        if not known:
+            hosts = ", ".join(sorted({item.host for item in self._interactions}))
+            return f"the replay holds no answer for {asked}; it was recorded from {hosts or 'nowhere'}"
         nearest = difflib.get_close_matches(asked, known, 1, 0)
-        return f"the replay holds no answer for {asked}; the nearest recorded request is {nearest[0] if nearest else 'none'}"
+        return f"the replay holds no answer for {asked}; the nearest recorded request of this host is {nearest[0]}"
 
 
 def _moment(text: str) -> datetime:

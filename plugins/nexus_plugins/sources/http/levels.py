@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from nexus_engine.contract.options import misfit, misfit_place
 from nexus_engine.contract.paths import Each, Entry
 from nexus_engine.contract.records import Level, Records, Way
 
@@ -47,7 +48,9 @@ class Levels:
         try:
             return self._decoders[number].decode(text)
         except msgspec.ValidationError as error:
-            raise WrongShape(f"{self._place} does not lead to records here: {error}; a key that is no entry goes under `except`") from None
+            at = f" at `{place}`" if (place := misfit_place(error)) else ""
+            hint = "; a key that is no entry goes under `except`" if "*" in at else ""
+            raise WrongShape(f"{self._place} does not lead to records here: {misfit(error, json=True)}{at}{hint}") from None
 
     def _container(self, number: int) -> Any:
         """The msgspec type of a level's list or object."""
