@@ -141,12 +141,37 @@ def test_reparse(tmp_path, server, capsys):
 
 
 def test_bodies_that_go(tmp_path, server):
-    """Killed while the oldest make room: the next start removes what nothing leads to."""
-    killed = sweep(tmp_path, "range", lambda path: home(path, server.url, size="300B"), ["archive.expired", "archive.freed"])
+    """Killed while the oldest make room, at a run's end or at the beginning of the next: that start removes what nothing leads to."""
+    killed = sweep(tmp_path, "range", lambda path: home(path, server.url, size="300B"), ["archive.freed", "archive.expired"])
     assert len(killed) >= 2
+    full = home(tmp_path / "full", server.url)
+    truths("range", full)
+
+    def small(path):
+        shutil.copytree(full, path, symlinks=True)
+        return home(path, server.url, size="300B")
+
+    for visit in (1, 2):
+        killed.append(small(tmp_path / f"begins-{visit}"))
+        assert child("range", killed[-1], crash_at=f"archive.freed#{visit}").returncode == -9
     for path in killed:
         home(path, server.url)
     for truth in truths("range", *killed):
         files = {path.stem for path in (Path(truth["home"]) / "data" / "archive").rglob("*.zst")}
         with sqlite3.connect(Path(truth["home"]) / "data" / "state.db") as state:
             assert files == {sha for (sha,) in state.execute("SELECT sha256 FROM body")}
+
+
+@pytest.mark.capability("Raw archive: retention by age and by size, oldest first", spec="archive: {keep: 90d, max_size: 10GB}")
+def test_a_feed_that_never_finishes_keeps_no_more_than_it_may(tmp_path, server):
+    def kept():
+        with sqlite3.connect(path / "data" / "state.db") as state:
+            return dict(state.execute("SELECT sha256, packed FROM body").fetchall())
+
+    path = home(tmp_path / "home", server.url)
+    assert child("range", path, crash_at="done.after#2").returncode == -9
+    before = kept()
+    home(path, server.url, size="300B")
+    assert child("range", path, crash_at="intent.before").returncode == -9
+    assert set(kept()) < set(before) and sum(kept().values()) <= 300
+    assert not {file.stem for file in (path / "data" / "archive").rglob("*.zst")} & (set(before) - set(kept()))

@@ -72,6 +72,20 @@ def test_a_signal_while_idle_ends_with_0(project, number):
     assert not (project.root / "data" / "nexus.sock").exists()
 
 
+@pytest.mark.capability("Raw archive: retention by age and by size, oldest first", spec="archive: {keep: 90d, max_size: 10GB}")
+def test_the_start_makes_room_in_the_archive_of_a_feed_that_does_not_run(project):
+    project.feed("later").open("a").write("archive: true\n")
+    assert command(project.root, "run", "later", "--once").returncode == 0
+    files = list((project.root / "data" / "archive").rglob("*.zst"))
+    project.feed("later", "{cron: '0 0 1 1 *'}").open("a").write("archive: {keep: 10ms}\n")
+    project.feed("now", "{every: 1h}")
+    with service(project.root) as running:
+        running.wait("RunFinished", "now", status="ok")
+        assert running.events("RunStarted", "later") == []
+        assert len(files) == 1 and not files[0].exists()
+        assert running.stop() == 0
+
+
 def test_a_signal_during_a_fetch_stops_the_run_and_the_next_start_goes_on(project, api):
     project.feed("a", "{every: 1h}")
     api.hold.clear()

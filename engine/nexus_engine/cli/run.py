@@ -175,6 +175,7 @@ def _serve(context: Context, feeds: tuple[str, ...]) -> None:
     observers = logged(context.out)
     with GracefulStop(_told(context)) as stopping, owning(context, observers=observers, only=feeds) as owner:
         _tell_broken(context, owner)
+        owner.expire()
         scheduler = Scheduler(owner, concurrency=context.project.concurrency, observers=observers)
         owner.next_runs = scheduler.next_runs
         _tell_schedule(context, owner)

@@ -3,7 +3,7 @@
 ::
 
     data/archive/3f/3f5a...e1.zst      a body, less secrets, compressed; `zstd -d` reads it
-    data/archive/.open                 there while bodies may lie here that no batch has
+    data/archive/.open                 there while bodies may lie here that no answer has
 
 A file is durable before its answer is handed on; the index of what it belongs to is in the state store, written by the intent of
 the batch that has its rows. So a row never leads to a body that is not there, and a body without an index row belongs to nobody:
@@ -63,7 +63,7 @@ class Archive:
 
     def keep(self, run_id: str, body: bytes | BinaryIO) -> Stored:
         """Make a body durable for a run under way; a file is read from its beginning and left there."""
-        self._mark()
+        self.mark()
         if isinstance(body, bytes):
             return self._put(run_id, self._redactor.redact_bytes(body, shortest=SHORTEST_IN_DATA))
         body.seek(0)
@@ -146,7 +146,8 @@ class Archive:
                 (self.folder / _MARK).unlink(missing_ok=True)
                 self._marked = False
 
-    def _mark(self) -> None:
+    def mark(self) -> None:
+        """From here on bodies may lie here that no answer has: when this process dies, the next start looks for them."""
         with self._lock:
             if not self._marked:
                 with disk_errors(self.folder):

@@ -73,6 +73,7 @@ class Session:
         self._lock = lock
         self._sinks: dict[str, Sink] = {}
         self._tables: dict[str, threading.Lock] = {}
+        self._expired: set[str] = set()  # feeds whose archive was looked at
         self._guard = threading.Lock()
 
     @classmethod
@@ -180,6 +181,8 @@ class Session:
         stop = stop or threading.Event()
         try:
             halt = Halt(stop)
+            if trigger != "reparse":  # which may be the last to read what is too old
+                self.expire(plan, first=True)  # a feed whose runs never come to their end would keep everything
             job = (mover or live)(self, plan, report, halt)
             if job.position_hash:
                 self.check_position(plan)
@@ -261,13 +264,19 @@ class Session:
 
     def _tidy(self, plan: Plan, run_id: str) -> None:
         """The feed's archive after a run: bodies that no batch took go, and what is too old or too much."""
-        archive, store = self.reader.archive, self.store
-        archive.end(run_id, store.unknown_bodies)
-        if plan.archive is not None:
-            before = datetime.now(UTC) - timedelta(seconds=plan.archive.keep_s)
-            gone = store.expire_bodies(plan.feed, f"{before:%Y-%m-%dT%H:%M:%S}", plan.archive.max_bytes)
-            crash.point("archive.expired")
-            archive.remove(gone, store.unknown_bodies)
+        self.reader.archive.end(run_id, self.store.unknown_bodies)
+        self.expire(plan)
+
+    def expire(self, plan: Plan, *, first: bool = False) -> None:
+        """What is too old or too much in the feed's archive goes. ``first``: unless this session has seen to it before."""
+        if plan.archive is None or (first and plan.feed in self._expired):
+            return
+        self._expired.add(plan.feed)
+        self.reader.archive.mark()
+        before = datetime.now(UTC) - timedelta(seconds=plan.archive.keep_s)
+        gone = self.store.expire_bodies(plan.feed, f"{before:%Y-%m-%dT%H:%M:%S}", plan.archive.max_bytes)
+        crash.point("archive.expired")
+        self.reader.archive.remove(gone, self.store.unknown_bodies)
 
     def tickets(self, plan: Plan, partitions: Sequence[Partition], space: str = "") -> list[Ticket]:
         """One per partition, with its stored position in that space."""

@@ -110,6 +110,11 @@ class Owner:
             except Exception as error:  # noqa: BLE001  a bug in one feed's run is not the others' end
                 return self._not_run(plan, trigger, error)
 
+    def expire(self) -> None:
+        """What is too old or too much in the archives goes, also of feeds that will not run soon."""
+        for plan in self.plans.values():
+            self.session.expire(plan, first=True)
+
     def wait_idle(self, wait_s: float) -> bool:
         """After ``stop`` is set: wait until no feed runs. False when one still does after ``wait_s`` seconds."""
         end = time.monotonic() + wait_s
