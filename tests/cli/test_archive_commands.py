@@ -45,6 +45,22 @@ def test_a_body_that_is_not_there(project, api):
     assert done.returncode == 1 and "error: a body of the archive is missing" in done.stderr and answer["file"] in done.stderr
 
 
+def test_of_several_bodies_one_is_asked_for(project, api):
+    kept(project)
+    for value in (1, 2):
+        api.body = json.dumps({"rows": [{"id": 1, "v": value}]}).encode()
+        command(project.root, "run", "days", "--once")
+    both = command(project.root, "trace", "t.days", "--where", "id = 1", "--body")
+    assert (both.returncode, both.stdout, "these rows came from 2 bodies" in both.stderr) == (1, "", True)
+    hint = both.stderr.split("add to --where: ")[1].split(" (the newest)")[0]
+    assert command(project.root, "trace", "t.days", "--where", f"id = 1 {hint}", "--body", text=False).stdout == api.body
+    spec = project.root / "sources.d" / "days.yaml"
+    spec.write_text(spec.read_text().replace("v: Float64", "raw: {type: Float64, from: v}, v: {type: Float64, sql: raw + 1}"))
+    before = as_json(command(project.root, "trace", "t.days", "--where", "v = 2", "--json"))[0]["batch_id"]
+    assert command(project.root, "reparse", "days").returncode == 0
+    assert f"page     1, first read in batch {before}\n" in command(project.root, "trace", "t.days", "--where", "v = 3").stdout
+
+
 def test_what_is_kept_is_listed(project, api):
     kept(project)
     assert "no answer is kept" in command(project.root, "archive").stderr

@@ -60,4 +60,4 @@ def _accept(context: Context, feed: str | None, fields: tuple[str, ...], kinds: 
     for item in result["accepted"]:
         context.out.line(f"accepted: {item['path']} {item['kind']}")
     if not result["accepted"]:
-        context.out.note(f"{feed} has not drifted: there was nothing to accept")
+        context.out.note(f"{feed} has not drifted{' like that' if kinds else ''}: there was nothing to accept")

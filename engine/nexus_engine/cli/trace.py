@@ -38,7 +38,7 @@ def command(context: Context, table: str, where: str, limit: int, as_body: bool)
     store = context.store()
     found = [{**origin(store, batch), "answers": _answers(context, store, batch, some), "rows": some} for batch, some in batches.items()]
     if as_body:
-        _print_body(context, [answer for item in found for answer in item["answers"]])
+        _print_body(context, found)
     elif context.out.as_json:
         context.out.json(found)
     else:
@@ -88,7 +88,7 @@ def _answers(context: Context, store: Store, batch_id: str, rows: list[dict[str,
     return list(found.values())
 
 
-def _print_body(context: Context, answers: list[dict[str, Any]]) -> None:
+def _print_body(context: Context, found: list[dict[str, Any]]) -> None:
     """The one body on stdout, byte by byte.
 
     Raises:
@@ -101,14 +101,21 @@ def _print_body(context: Context, answers: list[dict[str, Any]]) -> None:
     from nexus_engine.errors import NexusError
     from nexus_engine.host.redact import Redactor
 
-    bodies = {answer["sha256"]: answer["size"] for answer in answers}
+    bodies = {answer["sha256"]: answer["size"] for item in found for answer in item["answers"]}
     if len(bodies) != 1:
         what = f"these rows came from {len(bodies)} bodies" if bodies else "no body is kept of what these rows came from"
-        hint = "narrow --where to a row of one of them; without --body they are listed, by batch" if bodies else "keep answers: `archive: true` in the feed"
+        hint = _narrower(found) if bodies else "keep answers: `archive: true` in the feed"
         raise NexusError(what, where=str(context.project.data_dir / "archive"), did="nothing was printed", do=hint)
     [(sha256, size)] = bodies.items()
     Archive(context.project.data_dir / "archive", Redactor()).unpack(sha256, size, sys.stdout.buffer)
     sys.stdout.buffer.flush()
+
+
+def _narrower(found: list[dict[str, Any]]) -> str:
+    """How to ask for one of several bodies: by batch, where they are revisions of a row; else by row."""
+    batches = [item["batch_id"] for item in found if item["answers"]]
+    one = f"add to --where: AND _nexus_batch = '{batches[-1]}' (the newest)" if len(batches) > 1 else "narrow --where to one row"
+    return f"{one}; without --body they are listed"
 
 
 def _show(context: Context, table: str, item: dict[str, Any]) -> None:
@@ -121,7 +128,7 @@ def _show(context: Context, table: str, item: dict[str, Any]) -> None:
     if run is not None:
         out.line(f"run      {run['run_id']} ({run['trigger']}, {run['status']}), begun {run['started_at']}")
     for answer in answers:
-        again = f" of run {answer['run_id']}, parsed again" if answer["origin"] else ""
+        again = f", first read in batch {answer['origin']}" if answer["origin"] else ""
         several = f", gave rows {_ranges(answer['rows'])}" if len(answers) > 1 else ""
         out.line(f"request  {answer['at']} {answer['method']} {answer['status']} {answer['url']}")
         out.line(f"page     {answer['page']}{_window(answer)}{again}{several}")
