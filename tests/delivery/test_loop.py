@@ -96,6 +96,17 @@ def test_rows_land_exactly_and_a_second_run_adds_only_what_changed(world):
     assert world.rows == [{"n": 5}]
 
 
+def test_a_column_that_is_added_later_is_a_zero_or_null_in_old_rows_until_they_are_read_again(world):
+    old = [page(("2024-01-02", "1", 1), ("2024-01-03", "2", 2))]
+    assert world.run(AAA=old, BBB=[page()]).landed == 2
+    world.feed(FEED.replace("  price:", "  n: {{type: UInt8, from: qty}}\n  t: {{type: String, from: qty}}\n  m: {{type: Nullable(UInt8), from: qty}}\n  price:"))
+    columns = "SELECT n, t, m FROM m.prices_latest ORDER BY day"
+    assert world.run(columns, AAA=[page(("2024-01-04", "3", 3))], BBB=[page()]).landed == 1
+    assert [tuple(row.values()) for row in world.rows] == [(0, "", None), (0, "", None), (3, "3", 3)]
+    assert world.run(columns, AAA=old, BBB=[page()]).revised == 2
+    assert [tuple(row.values()) for row in world.rows] == [(1, "1", 1), (2, "2", 2), (3, "3", 3)]
+
+
 @pytest.mark.fault("F15: a changed type", behaviour="the record goes to quarantine as it came, with the reason; the others land")
 @pytest.mark.fault("F15: null where a value is due", behaviour="the record goes to quarantine as it came, with the reason; the others land")
 def test_bad_rows_go_to_quarantine_raw_and_good_ones_land(world):

@@ -158,13 +158,12 @@ def _hosts(context: Context) -> Iterator[Finding]:
 
 
 def _targets(loaded: LoadedFeeds, context: Context) -> set[tuple[str, int]]:
-    found = set()
+    from nexus_engine.host.urls import BaseUrls
+
+    found, bases = set(), BaseUrls(context.project.base_urls)
     for plan in loaded.plans.values():
         url = str(plan.source.options.get("endpoint") or plan.source.options.get("url") or "")
-        for prefix, other in context.project.base_urls.items():
-            if url.startswith(prefix):
-                url = other + url[len(prefix) :]
-        parts = urlsplit(url)
+        parts = urlsplit(bases.target(url))
         if parts.hostname and "{" not in parts.hostname:
             found.add((parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)))
     return found

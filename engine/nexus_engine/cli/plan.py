@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.instead import instead, instead_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +75,7 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
         "feed": plan.feed,
         "file": plan.spec_file,
         "source": {"plugin": plan.source.plugin, "api": plan.source.api, "options": plan.source.options, "format": plan.source.format},
+        "base_urls": instead(plan, context.project),
         "each": each_words(plan),
         "partitions": [partition.key for partition in partitions],
         "partitions_sure": sure,
@@ -152,6 +154,8 @@ def _show(context: Context, facts: dict[str, Any]) -> None:
     out.line(f"  asks      {source['plugin']}{' of api ' + source['api'] if source['api'] else ''}, format {source['format']}")
     for name, value in source["options"].items():
         out.line(f"            {name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
+    for text in instead_lines(facts["base_urls"]):
+        out.line(f"  {text}")
     names = [key or "(one)" for key in facts["partitions"]]
     for name, words in facts["each"].items():
         out.line(f"  each      {name}: from {words}")

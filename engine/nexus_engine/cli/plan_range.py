@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nexus_engine.cli.context import Context
+from nexus_engine.cli.instead import instead, instead_lines
 from nexus_engine.cli.plan import plan_partitions
 from nexus_engine.cli.plan_expected import expected, expected_lines
 
@@ -23,6 +24,8 @@ def show_range(context: Context, plan: Plan, words: dict[str, Any]) -> None:
         return
     out = context.out
     out.line(f"{facts['feed']}: {facts['backfill']}")
+    for text in instead_lines(facts["base_urls"]):
+        out.line(f"  {text}")
     out.line(f"  windows   {facts['windows']} in {len(facts['partitions'])} partitions, {facts['done']} of them done: {facts['left']} left")
     if facts["replaces"] is not None:
         out.line(f"  replaces  {facts['replaces']:,} rows that {plan.target.name} has of the range now")
@@ -64,7 +67,7 @@ def range_facts(context: Context, plan: Plan, words: dict[str, Any]) -> dict[str
         found.append({"partition": ticket.partition.key, "left": len(units), "first": shown[:2], "last": shown[2:][-1:]})
     left = sum(item["left"] for item in found)
     return {
-        "feed": plan.feed, "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "partitions": found,
+        "feed": plan.feed, "base_urls": instead(plan, context.project), "backfill": wanted.space, "windows": total, "done": total - left, "left": left, "partitions": found,
         "replaces": ask(context, "old-rows", {"feed": plan.feed, "backfill": words})["rows"] if wanted.replace else None,
         **expected(context, plan, left, backfill=True),
         "warnings": [

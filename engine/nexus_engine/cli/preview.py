@@ -9,6 +9,7 @@ import click
 
 from nexus_engine.cli.context import Context, verb
 from nexus_engine.cli.failures import FAILED, Exit
+from nexus_engine.cli.instead import instead, instead_lines
 
 
 @click.command("preview")
@@ -34,6 +35,7 @@ def command(context: Context, feed: str, rows: int, replay: Path | None, each: t
             server = stack.enter_context(ReplayServer(replay))
         project = context.project.for_replay() if replay else context.project
         found = msgspec.to_builtins(preview(plan, project, context.registry, rows=rows, replay=server, each=_values(each)))
+    found["base_urls"] = {} if replay is not None else instead(plan, context.project)
     if context.out.as_json:
         context.out.json(found)
     else:
@@ -54,6 +56,8 @@ def _values(words: tuple[str, ...]) -> dict[str, str]:
 
 def _show(context: Context, found: dict[str, Any]) -> None:
     out = context.out
+    for text in instead_lines(found["base_urls"]):
+        out.note(text)
     for request in found["requests"]:
         out.note(f"{request['method']} {request['url']} -> {request['status']}, {request['bytes']} bytes, {request['ms']:.0f} ms")
     if found["rows"]:

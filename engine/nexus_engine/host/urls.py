@@ -81,10 +81,12 @@ class BaseUrls:
         if self.everything:
             parts = urlsplit(url)
             return self.everything.rstrip("/") + urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        for prefix, place in self.prefixes.items():
-            if (rest := _below(url, prefix)) is not None:
-                return place.rstrip("/") + rest
-        return url
+        prefix = self.prefix(url)
+        return url if prefix is None else self.prefixes[prefix].rstrip("/") + url[len(prefix.rstrip("/")) :]
+
+    def prefix(self, url: str) -> str | None:
+        """The one of the prefixes that is the beginning of the URL; None where nothing is mapped."""
+        return next((prefix for prefix in self.prefixes if _below(url, prefix) is not None), None)
 
     def logical(self, url: str) -> str:
         """The API's own URL for one that a mapped server gave (a redirect to itself, a next-link)."""
