@@ -88,9 +88,12 @@ def test_replacing_asks_says_how_many_rows_and_can_be_told_not_to(days, api):
 
     done = command(days, "run", *words, "--replace", input="n\n")
     assert (done.returncode, len(api.asked)) == (130, asked), done.stderr
-    assert "2 rows of t.days are in the range" in done.stderr
-    assert command(days, "run", *words, "--replace", "--json").returncode == 2
-    assert len(api.asked) == asked
+    assert "2 rows of t.days are in the range" in done.stderr and "nothing was read or removed" in done.stderr
+    for more in ((), ("--json",)):
+        done = command(days, "run", *words, "--replace", *more, input="")
+        told = done.stdout + done.stderr
+        assert (done.returncode, len(api.asked), "interrupted" in told) == (2, asked, False)
+        assert "asks for a confirmation" in told and "--yes answers it; nothing was read or removed" in told
 
     done = command(days, "run", *words, "--replace", input="y\n")
     assert (done.returncode, len(api.asked)) == (0, asked + 2), done.stderr

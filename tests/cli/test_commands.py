@@ -111,3 +111,20 @@ def test_a_project_is_found_upwards(example):
     assert command(example / "sources.d", "validate-config", "--no-engine").returncode == 0
     assert command("/", "validate-config", "--no-engine", "--project", example).returncode == 0
     assert command("/", "validate-config", "--no-engine", env={"NEXUS_PROJECT": str(example)}).returncode == 0
+
+
+@pytest.mark.capability("Paging: a feed without the paging of its API", spec="paginate: null")
+def test_null_in_a_feed_drops_what_its_api_says(project, api):
+    (project.root / "apis.d").mkdir()
+    (project.root / "apis.d" / "shop.yaml").write_text(
+        f'name: shop\nbase_url: "{api.url}"\npaginate: {{cursor: next, param: after}}\nrate: 120/min\nrecords: rows\n'
+    )
+    api.body = json.dumps({"rows": [{"id": 1, "v": 1}], "next": "x"}).encode()
+    path = project.feed("prices")
+    for words, code, asked in (("", 1, ["/prices", "/prices?after=x"]), (", paginate: null, rate: null", 0, ["/prices"])):
+        api.asked.clear()
+        path.write_text(f"name: prices\nsource: {{api: shop, path: prices{words}}}\nfields: {{id: UInt32, v: Float64}}\ntarget: {{table: t.prices}}\n")
+        done = command(project.root, "run", "prices", "--once", env={"NEXUS_ENV": ""})
+        assert (done.returncode, api.asked) == (code, asked), done.stderr
+        assert command(project.root, "state", "reset", "prices", "--yes").returncode in (0, 1)
+        assert command(project.root, "plan", "prices").returncode == 0

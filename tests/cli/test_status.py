@@ -37,10 +37,12 @@ def test_a_run_whose_process_died_is_interrupted(project):
 
 def test_a_reset_that_cannot_ask_names_yes(project):
     project.feed("prices")
-    done = command(project.root, "state", "reset", "prices")
-    assert done.returncode == 2
-    assert "give --yes" in done.stderr
-    assert "interrupted" not in done.stderr
+    for words in ((), ("--json",)):
+        done = command(project.root, "state", "reset", "prices", *words, input="")
+        told = done.stdout + done.stderr
+        assert (done.returncode, "interrupted" in told) == (2, False)
+        assert "asks for a confirmation" in told and "--yes answers it; no position was forgotten" in told
+    assert command(project.root, "state", "reset", "prices", input="n\n").returncode == 130
     assert "no stored position" in command(project.root, "state", "reset", "prices", "--yes").stderr  # it did not ask
 
 

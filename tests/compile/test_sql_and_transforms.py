@@ -96,6 +96,26 @@ def test_engine_finds_wrong_sql(engine) -> None:
     assert "toDate" in problems[0].message
 
 
+def test_a_list_of_a_text_that_may_be_null_says_what_to_write(engine, feed) -> None:
+    """ClickHouse's own words for it are `Nested type Array(String) cannot be inside Nullable type`."""
+    wrong = {"b": "JSONExtractArrayRaw(tags)", "c": "JSONExtractArrayRaw(other)", "d": "JSONExtract(tags, 'Map(String, String)')"}
+    plan = plan_of({"tags": "Nullable(String)", **{name: {"type": "String", "sql": f"toString({sql})"} for name, sql in wrong.items()}})
+    problems = check_with_engine(plan, engine)
+    assert [problem.path for problem in problems] == ["fields.b.sql", "fields.c.sql", "fields.d.sql"]
+    assert problems[0].message == "the expression gives Array(String) of a value that may be null, and Array cannot be null"
+    assert problems[0].suggestion == "for that value x write ifNull, as in JSONExtractArrayRaw(ifNull(x, '[]')), or assumeNotNull(x)"
+    assert "JSONExtract(ifNull(x, '{}'), 'Map(String, String)')" in problems[2].suggestion
+
+    right = {
+        "b": ("Array(String)", "JSONExtractArrayRaw(ifNull(tags, '[]'))"), "c": ("Array(String)", "JSONExtractArrayRaw(assumeNotNull(other))"),
+        "d": ("Map(String, String)", "JSONExtract(ifNull(words, '{}'), 'Map(String, String)')"),
+    }
+    bench = feed({"tags": "Nullable(String)", "words": "Nullable(String)", **{name: {"type": kind, "sql": sql} for name, (kind, sql) in right.items()}})
+    assert check_with_engine(bench.plan, engine) == []
+    rows = bench.map([{"tags": "[1, \"x\"]", "other": "[2]", "words": "{\"a\": \"b\"}"}, {"tags": None}])
+    assert [(row["b"], row["c"], row["d"], row["_ok"]) for row in rows] == [(["1", '"x"'], ["2"], {"a": "b"}, 1), ([], [], {}, 1)]
+
+
 def test_circular_sql() -> None:
     with pytest.raises(CompileError) as caught:
         plan_of({"a": {"type": "UInt8", "sql": "b + 1"}, "b": {"type": "UInt8", "sql": "a + 1"}})

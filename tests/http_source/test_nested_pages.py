@@ -30,6 +30,21 @@ def test_pages_are_counted_by_their_records():
             assert Feed({"endpoint": server.url, **words}, "data[].points[]").bodies(payload.position) == PAGES[n + 1 : 3]
 
 
+def test_a_total_of_what_encloses_the_records_is_another_number():
+    """Each answer tells of 3 orders, whose 4 lines are the records: said in docs/spec.md, for nobody but the API's author can know."""
+    orders = [{"lines": [{"n": 1}, {"n": 2}]}, {"lines": [{"n": 3}]}, {"lines": [{"n": 4}]}]
+
+    def api(request):
+        page = int(dict(request.query)["page"]) - 1
+        return answer({"total": 3, "orders": orders[page : page + 1]})
+
+    with RawServer(api) as server:
+        words = {"page": "page"}
+        assert len(Feed({"endpoint": server.url, "paginate": words}, "orders[].lines[]").bodies()) == 4, "the fourth is empty"
+        counted = Feed({"endpoint": server.url, "paginate": {"page": "page", "total": "total"}}, "orders[].lines[]").bodies()
+        assert [len(body["orders"]) for body in counted] == [1, 1], "two orders have three lines: it ends before the third"
+
+
 def test_from_the_last_record_or_its_key_on():
     days = {f"2024-01-{day:02}": {"rows": [{"n": day}]} for day in range(1, 8)}
 

@@ -21,7 +21,7 @@ def expected(context: Context, plan: Plan, windows: int, *, backfill: bool = Fal
     past = _past(context, plan, backfill=backfill)
     known = past is not None and past["windows"]
     requests = max(windows, round(windows * past["requests"] / past["windows"])) if past and known else None
-    rate = str(plan.source.options.get("rate", ""))
+    rate = str(plan.source.options.get("rate") or "")
     return {
         "requests": windows, "requests_expected": requests,
         "rows_expected": round(windows * past["read"] / past["windows"]) if past and known else None,

@@ -58,16 +58,15 @@ def _confirm(context: Context, feed: str, backfill: dict[str, Any]) -> None:
 
     Raises:
         click.UsageError: there is nobody to ask.
-        click.Abort: the answer is no.
+        Exit: the answer is no.
     """
+    from nexus_engine.cli.asking import confirm
     from nexus_engine.cli.owning import ask
 
-    if context.out.as_json:
-        raise click.UsageError("--replace with --json needs --yes: there is nobody to ask")
     _check(context, [feed])
     found = ask(context, "old-rows", {"feed": feed, "backfill": backfill})
     words = f"{found['rows']:,} rows of {found['table']} are in the range. Read it again, and remove what the source does not have any more?"
-    click.confirm(words, abort=True, err=True)
+    confirm(context, words, "nothing was read or removed")
 
 
 def backfill_words(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -71,10 +70,10 @@ def set_(context: Context, feed: str, position: str, partition: str) -> None:
 @verb
 def reset(context: Context, feed: str, partition: str | None, yes: bool) -> None:
     """Forget positions: the next run reads from the start. Rows with a key that did not change are not written again."""
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask at: give --yes to forget the positions")
     if not yes:
-        click.confirm(f"Forget how far {feed} has come?", abort=True, err=True)
+        from nexus_engine.cli.asking import confirm
+
+        confirm(context, f"Forget how far {feed} has come?", "no position was forgotten")
     _changed(context, "state/reset", {"feed": feed, "partition": partition}, "positions forgotten")
 
 

@@ -79,8 +79,20 @@ def check_with_engine(plan: Plan, engine: Any) -> list[CompileProblem]:
         try:
             engine.rows(f"DESCRIBE ({filled(check.select, Path('nothing.jsonl'), run)})")
         except EngineError as error:
-            problems.append(CompileProblem(check.path, "bad-sql", _first_sentence(error.message)))
+            message = _first_sentence(error.message)
+            problems.append(CompileProblem(check.path, "bad-sql", *_null_container(message) or (message, "")))
     return problems
+
+
+def _null_container(message: str) -> tuple[str, str] | None:
+    """What to write where a function that gives a list is given a text that may be null, as every text of a record may be."""
+    match = re.match(r"Nested type (\w+)(\(.*\)) cannot be inside Nullable type", message)
+    if match is None:
+        return None
+    kind = "".join(match.groups())
+    like = "JSONExtractArrayRaw(ifNull(x, '[]'))" if match[1] == "Array" else f"JSONExtract(ifNull(x, '{{}}'), '{kind}')"
+    what = f"the expression gives {kind} of a value that may be null, and {match[1]} cannot be null"
+    return what, f"for that value x write ifNull, as in {like}, or assumeNotNull(x)"
 
 
 def _first_sentence(message: str) -> str:

@@ -66,7 +66,7 @@ class Paginate(Options, frozen=True):
     into: Annotated[Place, Meta(description="where paging's parameters stand: the query, or a top-level key of the `json` or `form` body")] = "query"
     start: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="first offset (0) or page number (1)")] = None
     limit: Annotated[Limit | None, Meta(description="page size")] = None
-    total: Annotated[str, Meta(description="path of the number of records; what arrives is compared with it")] = ""
+    total: Annotated[str, Meta(description="path of the number of records, counted as `records` gives them; what arrives is compared with it")] = ""
     pages: Annotated[str, Meta(description="path of the number of pages")] = ""
     more: Annotated[str, Meta(description="path of a flag, `has_more`: false, 0, null, empty or absent ends the window")] = ""
     stop_when: Annotated[
