@@ -17,6 +17,7 @@ from types import FrameType
 # (part of the file name, function or "" for any, step); the first that fits, from the innermost frame outwards.
 STEPS = (
     ("deliver/batch.py", "_map", "query"),
+    ("deliver/batch.py", "_map_lines", "query"),
     ("deliver/batch.py", "_stats", "stats"),
     ("deliver/batch.py", "_judge_batch", "rules"),
     ("deliver/batch.py", "_explain", "refused rows"),

@@ -156,3 +156,13 @@ engine.close()
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("pad", range(2))
+def test_a_message_that_quotes_half_a_letter_is_a_message(engine, tmp_path, pad):
+    """ClickHouse quotes the data it stumbles over, cut at a byte; chdb cannot decode that."""
+    file = tmp_path / "data.jsonl"
+    file.write_bytes(b'{"t":"' + b"x" * pad + "é".encode() * 200 + b'"}\n')
+    with pytest.raises(EngineError, match="expected '{' before: '\"x?éé") as caught:
+        engine.query(f"SELECT * FROM file('{file}', 'JSONEachRow', 't Tuple(a Float64)')")
+    assert caught.value.code == 27

@@ -175,8 +175,10 @@ def _drop_leftover(session: Any) -> None:
 
 
 def engine_error(error: BaseException) -> EngineError:
-    """ClickHouse's code stands only in the text of chdb's exceptions: ``Code: 60. DB::Exception: ...``."""
-    text = str(error).strip()
+    """ClickHouse's code stands only in the text of chdb's exceptions: ``Code: 60. DB::Exception: ...``. It quotes data, which it may cut
+    inside a letter: chdb then fails to decode its own message."""
+    told = error.object.decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    text = told.strip()
     match = _CODE.search(text)
     if match is None:
         return EngineError(0, text or type(error).__name__)

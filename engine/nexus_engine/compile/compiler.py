@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -96,13 +97,14 @@ class _Compiler:
         layers = Layers(
             fields=list(self.fields.values()),
             texts=resolved,
-            rows=self.scope.structure.rows(lambda structure: f"file(\0raw\0, 'JSONEachRow', {literal(structure)})"),
+            rows=self.scope.structure.rows(_staged),
             columns=columns,
             steps=steps,
             rules=row_rules,
             extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
         )
-        return self._plan(layers, target, cursor)
+        lines = self.scope.structure.line_rows(_staged) if getattr(self.formats.get(self.format), "lines", False) else ""
+        return self._plan(layers, dataclasses.replace(layers, rows=lines).select() if lines else "", target, cursor)
 
     def _declare(self) -> None:
         for name, spec in self.spec.fields.items():
@@ -315,13 +317,14 @@ class _Compiler:
                 place = next((theirs + problem.path[len(ours) :] for ours, theirs in places.items() if problem.path.startswith(ours)), "source.each")
                 self.problem(place, problem.code, problem.message, problem.suggestion)
             return None
-        return ListingPlan(source=plan.source, query=plan.query)
+        want = msgspec.structs.replace(plan.source.want, lines=False)  # its pages are one stage
+        return ListingPlan(source=msgspec.structs.replace(plan.source, want=want), query=plan.query)
 
-    def _plan(self, layers: Layers, target: Target, cursor: CursorPlan | None) -> Plan:
+    def _plan(self, layers: Layers, lines: str, target: Target, cursor: CursorPlan | None) -> Plan:
         spec = self.spec
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
         query = Query(
-            select=layers.select(), reasons=layers.reasons(), columns=columns, key=target.key,
+            select=layers.select(), reasons=layers.reasons(), lines=lines, keys=tuple(self.scope.structure.keys), columns=columns, key=target.key,
             cursor=value_sql(cursor, {name: field.kind for name, field in self.fields.items()}), rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
         leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else self.scope.structure.leaves(self.scope.paths)
@@ -332,7 +335,7 @@ class _Compiler:
             plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=self.each,
             each_columns=_each_columns(spec, target), format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
-            want=Want(self.records.path, leaves, others), beside=tuple(map(written, self.scope.structure.body_paths)),
+            want=Want(self.records.path, leaves, others, bool(lines)), beside=tuple(map(written, self.scope.structure.body_paths)),
             from_data=from_data(self.each),
         )  # fmt: skip
         schedule = spec.schedule
@@ -358,6 +361,10 @@ def compile_feed(
         CompileError: with every problem found.
     """
     return _Compiler(spec, formats, transformers or {}, vars or {}).plan()
+
+
+def _staged(structure: str) -> str:
+    return f"file(\0raw\0, 'JSONEachRow', {literal(structure)})"
 
 
 def _format(spec: Spec) -> tuple[str, dict[str, Any]]:

@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, str | int] = {
     "transform_null_in": 0,
 }
 _SETTINGS_SQL = "\nSETTINGS " + ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
-_MARKER = re.compile("\0([a-z_]+)\0")
+_MARKER = re.compile("\0([a-z_0-9]+)\0")
 
 
 class OutColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +93,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     select: str
     reasons: str
+    lines: str = ""  # as `select`, over a file of JSON lines; empty where their records cannot be read alone
+    keys: tuple[str, ...] = ()  # what `lines` reads of a partition and its window
     columns: tuple[OutColumn, ...]
     key: tuple[str, ...] = ()
     cursor: str = ""  # SQL over the mapped columns: Nullable(String)
@@ -102,6 +104,19 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def map_sql(self, raw: Path, out: Path, run: Mapping[str, str]) -> str:
         """Stage file to mapped Arrow file: all records."""
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{self.select_sql(raw, run)}"
+
+    def map_lines_sql(
+        self, raw: Path, out: Path, run: Mapping[str, str], keys: Mapping[str, str | None], firsts: Mapping[int, int]
+    ) -> str:
+        """File of JSON lines to mapped Arrow file: all records.
+
+        Args:
+            keys: by names of `keys`.
+            firsts: by payload number, the number of its first record in the file, ascending.
+        """
+        values = {f"k{n}": keys[name] for n, name in enumerate(self.keys)}
+        values |= {"firsts": str(list(firsts.values())), "numbers": str(list(firsts))}
+        return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{filled(self.lines, raw, {**run, **values})}{_SETTINGS_SQL}"
 
     def select_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """The same SELECT, for people and for describing."""
@@ -159,11 +174,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"file({literal(str(path))}, 'Arrow', {literal(structure)})"
 
 
-def filled(text: str, raw: Path | None, run: Mapping[str, str]) -> str:
+def filled(text: str, raw: Path | None, run: Mapping[str, str | None]) -> str:
     """The text with its markers replaced by literals.
 
     Raises:
         KeyError: ``run`` lacks a name the query needs.
     """
     values = {**run, **({"raw": str(raw)} if raw is not None else {})}
-    return _MARKER.sub(lambda m: literal(values[m[1]]), text)
+    return _MARKER.sub(lambda m: _value(values[m[1]]), text)
+
+
+def _value(text: str | None) -> str:
+    return "NULL" if text is None else literal(text)

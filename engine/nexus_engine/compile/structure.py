@@ -140,6 +140,26 @@ class Structure:
         both = f"({texts.rows(relation)}) AS _nexus_t"
         return f"SELECT * FROM ({self._rows(raw, [])}) AS _nexus_l ANY LEFT JOIN (SELECT _p, _i, _nexus_o AS _nexus_w FROM {both}) AS _nexus_t USING (_p, _i)"
 
+    def line_rows(self, relation: Callable[[str], str]) -> str:
+        """The same SELECT over a file of lines, a record on each; "" where a record needs more than the members of its line.
+
+        Markers: `k<n>` values of ``keys``, `firsts` and `numbers` of payloads (``Query.map_lines_sql``).
+        """
+        members = self.record.children
+        around = self.whole or self.body_paths or self.parents or self.records.columns or self.way.start or not self.way.levels
+        # A name that begins so may be one of the engine's own for a file; one with a dot leads into a list there.
+        named = members and all(isinstance(name, str) and name[0] != "_" and "." not in name for name in members)
+        if around or self.flat or self._zip or self.record.leaf_type or not named:
+            return ""
+        raw = relation(", ".join(f"{ident(str(name))} {child.type()}" for name, child in members.items()))
+        firsts, numbers = (f"CAST(\0{name}\0, 'Array(Int64)')" for name in ("firsts", "numbers"))
+        keys = ", ".join(f"CAST(\0k{n}\0, '{LEAF}')" for n in range(len(self.keys)))
+        return (
+            f"SELECT toUInt32(transform(roundDown(assumeNotNull(_row_number), {firsts}) AS _nexus_first, {firsts}, {numbers}, -1)) AS _p, "
+            f"toUInt32(assumeNotNull(_row_number) - _nexus_first) AS _i, {f'tuple({keys}) AS k, ' if keys else ''}"
+            f"tuple({', '.join(ident(str(name)) for name in members)}) AS _nexus_o\n  FROM {raw}"
+        )
+
     def _with_texts(self, raw: str, relation: Callable[[str], str]) -> str:
         """The stage file read once more, the records as their texts: joined to the lines, then (in :meth:`_rows`) to the records."""
         body = Node(strict=True)

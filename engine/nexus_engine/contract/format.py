@@ -29,10 +29,17 @@ class Format(Protocol):
 
 
 class Piece(NamedTuple):
-    """A part of a body: a JSON list, and how many records it has."""
+    """A part of a body: a JSON list, and how many records it has.
+
+    ``line``: the text is no list but whole lines of the body in UTF-8, none blank, that are to be one JSON value each, which nobody
+    has looked at yet; the number of the first line, from 1. A format says so only where ``Want.lines`` allows. ``came``: the part
+    as it came, where the text may be either of the two; else empty.
+    """
 
     text: bytes
     records: int
+    line: int = 0
+    came: bytes = b""
 
 
 @runtime_checkable

@@ -70,12 +70,14 @@ class Want(msgspec.Struct, frozen=True):
     ``records`` is the record path as written in the spec; ``leaves`` are the field paths, as written, relative to
     the record (in JSON, `parent.` at their beginning leads out of it). The decoder yields records that are flat objects ``{leaf path: text or null}``. ``others`` says which records also
     have what no leaf names, each text under its own name: none, the first :data:`SOME_RECORDS` of each JSON text (where a new
-    name is noticed), or all. A format that can give them says ``gives_others = True``.
+    name is noticed), or all. A format that can give them says ``gives_others = True``. ``lines``: a piece of a large body may be JSON lines
+    (``Piece.line``).
     """
 
     records: str
     leaves: tuple[str, ...]
     others: Others = "none"
+    lines: bool = False
 
 
 class Level(msgspec.Struct, frozen=True):

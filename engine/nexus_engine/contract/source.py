@@ -32,7 +32,7 @@ class Window:
 class Payload:
     """What a source hands over: one page, message or piece.
 
-    ``body`` is JSON text (bytes) or a list of dicts (encoded by the host). ``position`` is JSON and means "resume after
+    ``body`` is JSON text (bytes) or a list of dicts (encoded by the host); with ``line`` it is ``records`` lines of JSON (``Piece.line``). ``position`` is JSON and means "resume after
     this"; ``{}`` is allowed only on the last payload. ``last`` says the window ends with it. A window that has no
     records yields one payload with an empty body (b"") and ``last=True``, or nothing at all.
     ``total`` is the number of records the source says the window has. ``memo`` of a window's last payload is JSON that the next
@@ -54,6 +54,8 @@ class Payload:
     unchanged: bool = False
     again: bool = False
     cursor: str | None = None
+    line: int = 0
+    records: int = 0
     kept: tuple[object, ...] = ()
 
 

@@ -2,7 +2,10 @@
 
 ::
 
-    stage -> map -> (poison? one record at a time) -> page limits -> rules -> refused rows -> compare -> spool file
+    stage -> map -> (poison? one record at a time) -> page limits -> rules | refused rows -> compare -> spool file
+
+Lines of a large body are mapped as they came. Where ClickHouse does not read one record from each, they are looked at line by line
+and mapped as lists, like every other body.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import msgspec
 from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import rebuild, some_records
+from nexus_engine.contract.lines import an_object_each, line_values, picked_lines
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.shape import Shape, shape_of
 from nexus_engine.deliver.stage import Stage, Staged
-from nexus_engine.errors import RuleFailed, StopFeed, TooManyRefused
+from nexus_engine.errors import PageError, RuleFailed, StopFeed, TooManyRefused
 
 
 @dataclass(frozen=True)
@@ -100,28 +104,30 @@ class Bench:
 
 
 def work(stage: Stage, bench: Bench) -> Worked:
-    """Map and judge a closed stage; see the module's text. Comparing comes later (:func:`select`), under the table's lock.
+    """Map and judge a closed stage; see the module's text. What is behind the bar comes later: :func:`explain`, and under the table's
+    lock :func:`select`.
 
     Raises:
         RuleFailed, TooManyRefused: the whole batch is not to land.
         StopFeed: the query itself does not run.
     """
     mapped = bench.file(f"{stage.path.stem}.mapped.arrow")
-    kept, poison = _map(stage, bench, mapped)
-    stats = _stats(bench, mapped) if kept.has_lines else {}
-    failures = _guilty_pages(kept, stats, poison, bench, mapped)
+    kept, poison, stats, broken = _mapped(stage, bench, mapped)
+    failures = {**broken, **_guilty_pages(kept, stats, poison, bench, mapped)}
     if failures:
         cut = _cut(kept, failures, bench)
         poison = [refusal for refusal in poison if refusal.p in {staged.p for staged in cut.payloads}]
-        if cut.has_lines:
-            kept, more = _map(cut, bench, mapped)
-            poison += more
-        else:
-            kept = cut
-        stats = _stats(bench, mapped) if kept.has_lines else {}
+        kept, more, stats, _ = _mapped(cut, bench, mapped)
+        poison += more
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
-    refusals = poison + _refusals(kept, stats, bench, mapped)
-    return Worked(kept, stats, refusals, failures, warnings, {}, mapped, 0, None, shape_of(stage, bench.plan, bench.redact))
+    return Worked(kept, stats, poison, failures, warnings, {}, mapped, 0, None, shape_of(stage, bench.plan, bench.redact))
+
+
+def explain(worked: Worked, bench: Bench) -> None:
+    """Add the refused rows to the refusals. Apart from :func:`work`, which another batch may be waiting for."""
+    guilty = {p for p, page in worked.stats.items() if page.read > page.ok + page.filtered}
+    if guilty:
+        worked.refusals += _explain(worked.stage, guilty, bench, worked.mapped, "refused")
 
 
 def select(worked: Worked, bench: Bench) -> None:
@@ -161,6 +167,55 @@ def _ages(stage: Stage, bench: Bench) -> Path | None:
 def _superseded(good: int, found: dict[str, int]) -> dict[str, int]:
     """The counts of a payload with those of its good rows that a later row of the batch took the place of."""
     return {"new": 0, "revised": 0, "unchanged": 0, **found, "superseded": good - sum(found.values())}
+
+
+def _mapped(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refusal], dict[int, PageStats], dict[int, Guilt]]:
+    """What was mapped, records that broke the query, the counts by payload, and by unit the first page whose lines are no JSON."""
+    broken: dict[int, Guilt] = {}
+    if stage.lines:
+        stats = _map_lines(stage, bench, mapped)
+        if stats is not None:
+            return stage, [], stats, {}
+        stage, broken = _as_lists(stage, bench)
+    kept, poison = _map(stage, bench, mapped)
+    return kept, poison, _stats(bench, mapped) if kept.has_lines else {}, broken
+
+
+def _map_lines(stage: Stage, bench: Bench, mapped: Path) -> dict[int, PageStats] | None:
+    """The counts; None unless each line gave a record. Where records are refused, so that their own text is asked for, the lines must
+    be objects, each alone: ClickHouse would also read two of them on one line and none on the next."""
+    try:
+        bench.engine.query(bench.plan.query.map_lines_sql(stage.path, mapped, bench.run, stage.line_keys, stage.firsts))
+    except EngineError:  # why, the lists will say
+        return None
+    stats = _stats(bench, mapped)
+    refused = [stage.at(p) for p, page in stats.items() if page.read > page.ok + page.filtered]
+    sound = sum(page.read for page in stats.values()) == stage.rows
+    return stats if sound and all(an_object_each(stage.text(staged), staged.payload.records) for staged in refused) else None
+
+
+def _as_lists(stage: Stage, bench: Bench) -> tuple[Stage, dict[int, Guilt]]:
+    """A copy with a list in the place of each payload's lines, up to the first payload with a line that is no JSON."""
+    lists = Stage(bench.file(f"{stage.path.stem}.lists.jsonl"))
+    broken: dict[int, Guilt] = {}
+    for staged in stage.payloads:
+        body = b""
+        if staged.length and not broken:
+            try:
+                body = b"[" + b",".join(line_values(stage.text(staged), staged.payload.line)) + b"]"
+            except ValueError as error:
+                broken[staged.unit] = Guilt(staged.p, _not_json(str(error), staged, bench.plan))
+        lists.keep(stage, staged, body=body)
+    lists.close()
+    return lists, broken
+
+
+def _not_json(what: str, staged: Staged, plan: Plan) -> PageError:
+    return PageError(
+        what, url=staged.payload.url, page=staged.payload.page, where=f"feed {plan.feed}",
+        did="the pages before it landed; the position stays in front of it",
+        do=f"compare the answer with the spec's `format`; when the source has mended it, run again: nexus-engine run {plan.feed} --once",
+    )
 
 
 def _map(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refusal]]:
@@ -293,11 +348,6 @@ def _judge_batch(
     return warnings
 
 
-def _refusals(stage: Stage, stats: dict[int, PageStats], bench: Bench, mapped: Path) -> list[Refusal]:
-    guilty = {p for p, page in stats.items() if page.read > page.ok + page.filtered}
-    return _explain(stage, guilty, bench, mapped, "refused") if guilty else []
-
-
 def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: str) -> list[Refusal]:
     """The reasons of the refused rows of some payloads, each with its record's own text. Reasons cost more than rows, so the
     query for them sees the refused records alone, each payload rebuilt around its own."""
@@ -310,8 +360,11 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: s
     with small.open("wb") as out:
         for p, numbers in refused.items():
             staged = stage.at(p)
-            body = stage.body(staged)
-            texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
+            if stage.lines:
+                body, texts[p] = b"[]", picked_lines(stage.text(staged), numbers)
+            else:
+                body = stage.body(staged)
+                texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
             out.write(stage.line(staged, rebuild(body, texts[p], source.records, source.flat, source.want.leaves)))
     return [
         Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), tuple(row["reasons"]))

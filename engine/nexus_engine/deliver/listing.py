@@ -12,7 +12,7 @@ from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.compile.plan import EachPlan, Plan
 from nexus_engine.contract.sink import Sink, Target
 from nexus_engine.contract.source import Partition, Payload, Window
-from nexus_engine.deliver.batch import Bench, work
+from nexus_engine.deliver.batch import Bench, explain, work
 from nexus_engine.deliver.fetch import RECONNECTS, Ticket
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit
@@ -72,6 +72,7 @@ def _payloads(plan: Plan, ticket: Ticket, unit: Unit, fanout: Fanout) -> Iterato
 
 def _rows(stage: Stage, bench: Bench, each: EachPlan, name: str) -> list[Row]:
     worked = work(stage, bench)
+    explain(worked, bench)
     if worked.refusals:
         first = worked.refusals[0]
         raise _unfit(f"record {first.record} is not of the stated shape: {'; '.join(first.reasons)}", bench, name)

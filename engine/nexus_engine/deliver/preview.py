@@ -19,7 +19,7 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Payload
-from nexus_engine.deliver.batch import Bench, work
+from nexus_engine.deliver.batch import Bench, explain, work
 from nexus_engine.deliver.drift import Watch, sentence
 from nexus_engine.deliver.fanout import Fanout
 from nexus_engine.deliver.fetch import Ticket, plugin_failed
@@ -106,6 +106,7 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
     lenient = msgspec.structs.replace(plan, max_refused=1.0)
     bench = Bench(lenient, engine, _NO_SINK, folder, values, redact=reader.redactor.redact)
     worked = work(stage, bench)
+    explain(worked, bench)
     watch = Watch(plan, None, reader.redactor.redact, keeps=False)
     watch.new(worked.shape)
     shown.warnings += [*worked.warnings, *map(sentence, watch.missing())]

@@ -22,7 +22,7 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import Ahead
-from nexus_engine.deliver.batch import Bench, Worked, select
+from nexus_engine.deliver.batch import Bench, Worked, explain, select
 from nexus_engine.deliver.books import books_of, counts_of, enter, landed, refused_of
 from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
@@ -44,7 +44,7 @@ class Limits:
     batch_bytes: int = 48 * 2**20
     batch_pages: int = 20_000
     linger_s: float = 10.0
-    channel_bytes: int = 32 * 2**20
+    channel_bytes: int = 64 * 2**20  # more than a batch: one is read while another lands
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,12 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
         while waiting:
             left = line.limits.linger_s - (time.monotonic() - since) if stage.payloads else None
             arrival = channel.get(left if left is None or left > 0 else 0.0)
+            if arrival is not None and not _fits(stage, arrival):
+                stage.close()
+                number += 1
+                whole, stage = stage, _new_stage(line, report, number)
+                since = time.monotonic()
+                yield whole
             if arrival is not None:
                 waiting -= _arrived(line, stage, arrival, report)
             full = stage.size_bytes >= line.limits.batch_bytes or len(stage.payloads) >= line.limits.batch_pages
@@ -157,6 +163,10 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
 
 def _new_stage(line: Line, report: RunReport, number: int) -> Stage:
     return Stage(line.folder / "raw" / f"{report.run_id}-{number}.jsonl")
+
+
+def _fits(stage: Stage, arrival: Arrival) -> bool:
+    return arrival.payload is None or stage.takes((arrival.ticket, arrival.unit), arrival.payload)
 
 
 def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> int:
@@ -196,6 +206,7 @@ def _deliver(line: Line, ahead: Ahead, report: RunReport, *, last: bool = False)
         crash.point("query.mapped")
         if not worked.stage.payloads and not worked.failures:
             return  # all of it came after a refused page
+        explain(worked, bench)
         drift = _judged(line, worked, report, last=last)
         with line.table:
             _settle_table(line)

@@ -1,7 +1,8 @@
 """The stage: each payload becomes one line of ``raw/<batch>.jsonl``. Nothing is parsed for it.
 
-A line is ``{"p": 12, "k": {"each_series": "DGS10", "window_start": ...}, "b": <body>}``. The file is not durable: until the
-intent is recorded a crash fetches again from the old position.
+A line is ``{"p": 12, "k": {"each_series": "DGS10", "window_start": ...}, "b": <body>}``. Lines of a large body (``Payload.line``) stand
+as they came in a file of their own, a record on each; which payload a record is of follows from its number. The file is not
+durable: until the intent is recorded a crash fetches again from the old position.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Staged:
     payload: Payload  # with an empty body: the text is in the file
     offset: int  # of the body, in bytes
     length: int
+    first: int = 0  # number of its first record in a file of lines
 
 
 @dataclass(frozen=True)
@@ -65,36 +67,63 @@ class Stage:
     units: list[StagedUnit] = field(default_factory=list)
     payloads: list[Staged] = field(default_factory=list)
     size_bytes: int = 0
+    lines: bool = False  # records as they came, of one unit
+    rows: int = 0  # how many, if they are lines that hold a value each
+    _unit: int = 0  # of the lines
     _file: BinaryIO | None = None
     _keys: list[bytes] = field(default_factory=list)
     _index: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def unit(self, partition: Partition, window: Window, ticket: object) -> int:
         """The index of this window in the batch, made on first use. ``ticket`` is known by identity; a tuple, by its parts'."""
-        handle = tuple(map(id, ticket)) if isinstance(ticket, tuple) else (id(ticket),)
+        handle = _handle(ticket)
         if handle not in self._index:
             self._index[handle] = len(self.units)
             self.units.append(StagedUnit(partition, window, ticket))
             self._keys.append(line_keys(partition, window))
         return self._index[handle]
 
+    def takes(self, ticket: object, payload: Payload) -> bool:
+        """Whether a payload of this window can stand in this file: lines are of one window, and nothing else is among them."""
+        if not (self.has_lines and payload.body and (self.lines or payload.line)):
+            return True
+        return bool(self.lines and payload.line) and self._index.get(_handle(ticket)) == self._unit
+
     def add(self, unit: int, payload: Payload) -> None:
-        """Append a payload; one without records keeps its place in the order and writes no line."""
-        bare = replace(payload, body=b"")
-        self._write(len(self.payloads), unit, bare, body_bytes(payload.body) if payload.body else b"")
+        """Append a payload that the file takes; one without records keeps its place in the order and writes no line."""
+        bare, body = replace(payload, body=b""), payload.body
+        if body and payload.line:
+            assert isinstance(body, bytes)
+            self.lines = True
+            self._write_lines(len(self.payloads), unit, bare, body)
+        else:
+            self._write(len(self.payloads), unit, bare, body_bytes(body) if body else b"")
 
     def _write(self, p: int, unit: int, bare: Payload, body: bytes) -> None:
         offset = self.size_bytes
         if body:
-            if self._file is None:
-                self._file = self.path.open("wb", buffering=1 << 20)
             head = b'{"p":%d,"k":%s,"b":' % (p, self._keys[unit])
-            self._file.write(head)
-            self._file.write(body)
-            self._file.write(b"}\n")
+            file = self._opened()
+            file.write(head)
+            file.write(body)
+            file.write(b"}\n")
             offset += len(head)
             self.size_bytes = offset + len(body) + 2
         self.payloads.append(Staged(p, unit, bare, offset, len(body)))
+
+    def _write_lines(self, p: int, unit: int, bare: Payload, body: bytes) -> None:
+        if not body.endswith(b"\n"):
+            body += b"\n"
+        self._opened().write(body)
+        self._unit = unit
+        self.payloads.append(Staged(p, unit, bare, self.size_bytes, len(body), self.rows))
+        self.size_bytes += len(body)
+        self.rows += bare.records
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self.path.open("wb", buffering=1 << 20)
+        return self._file
 
     def close(self) -> None:
         if self._file is not None:
@@ -105,11 +134,27 @@ class Stage:
     def has_lines(self) -> bool:
         return self.size_bytes > 0
 
-    def body(self, staged: Staged) -> bytes:
-        """The body of one payload, read back."""
+    @property
+    def firsts(self) -> dict[int, int]:
+        """By payload that has lines, the number of its first record in the file."""
+        return {staged.p: staged.first for staged in self.payloads if staged.length}
+
+    @property
+    def line_keys(self) -> dict[str, str | None]:
+        """What fields may take from the partition and the window of the lines."""
+        keys: dict[str, str | None] = msgspec.json.decode(self._keys[self._unit])
+        return keys
+
+    def text(self, staged: Staged) -> bytes:
+        """The body of one payload, read back as it stands there."""
         with self.path.open("rb") as file:
             file.seek(staged.offset)
             return file.read(staged.length)
+
+    def body(self, staged: Staged) -> bytes:
+        """The body of one payload, read back; lines as a list, which is JSON if each of them is."""
+        text = self.text(staged)
+        return b"[" + text.removesuffix(b"\n").replace(b"\n", b",") + b"]" if self.lines and text else text
 
     def extract(self, wanted: Iterable[int], path: Path) -> None:
         """Copy the lines of some payloads, unchanged, into a raw file of their own."""
@@ -144,5 +189,13 @@ class Stage:
         if not self.units:
             self.units, self._keys = other.units, other._keys
         if body is None:
-            body = other.body(staged) if staged.length else b""
-        self._write(staged.p, staged.unit, staged.payload, body)
+            body = other.text(staged) if staged.length else b""
+            self.lines = self.lines or (other.lines and bool(body))
+        if body and self.lines:
+            self._write_lines(staged.p, staged.unit, staged.payload, body)
+        else:
+            self._write(staged.p, staged.unit, staged.payload, body)
+
+
+def _handle(ticket: object) -> tuple[int, ...]:
+    return tuple(map(id, ticket)) if isinstance(ticket, tuple) else (id(ticket),)

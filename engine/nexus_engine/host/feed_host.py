@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from nexus_engine.contract.format import Format, Piece, Streaming
 from nexus_engine.contract.host import HttpResponse, SourceHttp
 from nexus_engine.contract.records import Want
@@ -13,6 +15,8 @@ from nexus_engine.contract.records import Want
 # Bytes of a body that is read in pieces. Larger ones get fresh memory from the system each time, which costs more than the copy; and a
 # refused record is looked for among all of its piece.
 _PIECE: Final = 1 << 18
+# Bytes of a body, as sent, from which on its lines are handed on as they came: such a body fills batches of its own.
+_LINES_FROM: Final = 4 << 20
 
 
 class FeedHost:
@@ -46,6 +50,7 @@ class FeedHost:
     def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
         assert isinstance(self._format, Streaming)
         assert response.file is not None
+        want = replace(want, lines=want.lines and response.size >= _LINES_FROM)
         return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
 
     def stopping(self) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from nexus_engine.contract.format import Piece
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_plugins.sources.http.levels import WrongShape
@@ -34,8 +35,8 @@ def payloads(request: ReadRequest, response: HttpResponse, ending: Payload) -> I
 def _begins(request: ReadRequest, response: HttpResponse, safe: int, digest: str) -> bool:
     """Whether the first ``safe`` pieces are those of the position."""
     came = hashlib.sha256()
-    for number, text in _pieces(request, response):
-        came.update(text)
+    for number, piece in _pieces(request, response):
+        came.update(piece.came or piece.text)
         if number == safe:
             return came.hexdigest() == digest
     return False
@@ -45,25 +46,24 @@ def _behind(request: ReadRequest, response: HttpResponse, safe: int, ending: Pay
     """Each payload is held back until it is known whether it is the last."""
     held: Payload | None = None
     came = hashlib.sha256()
-    for number, text in _pieces(request, response):
-        came.update(text)
+    for number, piece in _pieces(request, response):
+        came.update(piece.came or piece.text)
         if number <= safe:
             continue
         if held is not None:
             yield held
             if request.host.stopping():
                 return
-        held = Payload(text, {"piece": number, "digest": came.hexdigest()}, page=number, url=response.url)
+        held = Payload(piece.text, {"piece": number, "digest": came.hexdigest()}, page=number, url=response.url, line=piece.line, records=piece.records)
     if held is None:
         yield ending
     else:
-        yield replace(ending, body=held.body, page=held.page)
+        yield replace(ending, body=held.body, page=held.page, line=held.line, records=held.records)
 
 
-def _pieces(request: ReadRequest, response: HttpResponse) -> Iterator[tuple[int, bytes]]:
+def _pieces(request: ReadRequest, response: HttpResponse) -> Iterator[tuple[int, Piece]]:
     try:
-        for number, piece in enumerate(request.host.stream(response, want=request.want), 1):
-            yield number, piece.text
+        yield from enumerate(request.host.stream(response, want=request.want), 1)
     except LookupError as error:
         if "absent" not in request.records.empty:
             raise WrongShape(str(error.args[0] if error.args else error)) from None

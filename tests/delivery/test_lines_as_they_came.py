@@ -1,0 +1,262 @@
+"""Large bodies in JSON lines are mapped as they came. Whatever the lines hold, what lands, what is refused and where the run stops is what
+the same records give when they come as lists."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+from raw_server import RawServer, answer
+
+from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.compile.compiler import compile_feed
+from nexus_engine.compile.feeds import load_feeds
+from nexus_engine.contract.lines import listed_lines
+from nexus_engine.contract.options import decode_text
+from nexus_engine.contract.registry import build_registry
+from nexus_engine.contract.source import Partition, Payload, Window
+from nexus_engine.deliver.batch import Bench, explain, work
+from nexus_engine.deliver.run import Limits
+from nexus_engine.deliver.session import Session
+from nexus_engine.deliver.stage import Stage
+from nexus_engine.project.project import Project
+from nexus_engine.spec.model import Spec
+from nexus_plugins.formats.jsonl.format import JsonlFormat
+
+RUN = {"run_started_at": "2026-01-02 03:04:05", "run_id": "run-1", "feed": "f"}
+FIELDS = {
+    "text": {"type": "String", "default": "none"},
+    "n": {"type": "Nullable(UInt8)", "missing": ["."]},
+    "price": {"type": "Float64"},
+    "at": {"type": "DateTime64(3)"},
+    "deep": {"type": "Nullable(String)", "from": "in.side.x"},
+    "first": {"type": "Nullable(Float64)", "from": "list[0]"},
+    "whole": {"type": "Nullable(String)", "from": "any"},
+    "tags": {"type": "Array(String)"},
+    "flag": {"type": "Nullable(Bool)"},
+    "sum": {"type": "Nullable(Float64)", "sql": "price + coalesce(n, 0)"},
+    "series": {"type": "String", "from": "each.series"},
+    "since": {"type": "Nullable(String)", "from": "window.start"},
+}
+VALUES = {
+    "text": ["a", "", None, 1.50, "é\"\\\n\t", True, [1], {"q": 2}, "\u2028"],
+    "n": [0, 255, 256, -1, 1.0, "7", ".", None, "x", 1e2, True],
+    "price": [1, 1.5, "2.5", None, "", "nan", 1e308, "1e400", [1], -0.0],
+    "at": ["2026-01-02T03:04:05Z", "2026-01-02 03:04:05.125", "2026-02-30T00:00:00Z", 5, None, "2026-01-02"],
+    "in": [None, {}, {"side": {"x": 1}}, {"side": None}, {"side": {"x": {"y": 2}}}, {"side": [1]}, 7, "t"],
+    "list": [None, [], [1.5, 2], ["x"], {"a": 1}, 3, [[1]]],
+    "any": [None, {"a": [1, {"b": 2.50}]}, [], "s", 1],
+    "tags": [[], ["a", "b"], None, [1, None], "a", {"a": 1}],
+    "flag": [True, False, None, 1, "yes", "true"],
+    "other": [1, "x", {"deep": [[[]]]}, None],
+}
+
+
+@pytest.fixture
+def engine():
+    found = Engine(None)
+    yield found
+    found.close()
+
+
+def plan_of(fields=FIELDS, **words):
+    tree = {
+        "name": "f", "source": {"format": "jsonl", "options": {"endpoint": "http://127.0.0.1/"}, "each": {"series": ["a"]}},
+        "fields": fields, "target": {"table": "m.t"}, "max_refused": 1, **words,
+    }  # fmt: skip
+    return compile_feed(msgspec.convert(tree, Spec, dec_hook=decode_text), formats={"jsonl": JsonlFormat})
+
+
+def record(rng: random.Random, wild: float) -> dict[str, object]:
+    """Mostly good values, which come first in some of the lists above."""
+    chosen = {name: rng.choice(values) if rng.random() < wild else values[0] for name, values in VALUES.items() if rng.random() > wild / 5}
+    return dict(rng.sample(list(chosen.items()), len(chosen)))
+
+
+def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, lines: bool):
+    """What a batch of these payloads gives: rows by record, counts, refusals, and where it stops."""
+    stage = Stage(folder / f"{'lines' if lines else 'lists'}.jsonl")
+    unit = stage.unit(Partition("series=a", {"series": "a"}), Window("2026-01-01", None), plan)
+    line = 1
+    for number, text in enumerate(texts, 1):
+        count = text.count(b"\n") + (not text.endswith(b"\n"))
+        body, told = (text, line) if lines else (listed_lines(text)[0], 0)
+        stage.add(unit, Payload(body, {"piece": number}, page=number, line=told, records=count))
+        line += count
+    stage.close()
+    assert stage.lines is lines
+    bench = Bench(plan, engine, None, folder, RUN)  # type: ignore[arg-type]  nothing is written
+    found = work(stage, bench)
+    explain(found, bench)
+    columns = ", ".join(f"toString(`{column.name}`) AS `{column.name}`" for column in plan.query.columns)
+    rows = engine.rows(f"SELECT _p, _i, {columns} FROM {plan.query._mapped(found.mapped)} WHERE _ok ORDER BY _p, _i") if found.stage.has_lines else []
+    refusals = sorted((r.p, r.record, json.dumps(json.loads(r.raw)), r.reasons) for r in found.refusals)
+    bench.clean()
+    return {"rows": rows, "stats": found.stats, "refusals": refusals, "failures": {unit: str(g.error) for unit, g in found.failures.items()}}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_lines_give_what_lists_give(tmp_path, engine, seed):
+    rng, plan = random.Random(seed), plan_of()
+    assert plan.query.lines
+    for wild in (0.0, 0.02, 0.3):
+        records = [[record(rng, wild) for _ in range(rng.choice([1, 7, 40]))] for _ in range(rng.choice([1, 2, 5]))]
+        end = rng.choice([b"\n", b"\r\n"])
+        texts = [b"".join(json.dumps(item, ensure_ascii=False).encode() + end for item in items) for items in records]
+        if rng.random() < 0.5:
+            texts[-1] = texts[-1].removesuffix(end)
+        as_lines = worked(engine, tmp_path, plan, texts, lines=True)
+        assert as_lines == worked(engine, tmp_path, plan, texts, lines=False)
+        read = sum(stats.read for stats in as_lines["stats"].values()) + sum("structure" in r[3][0] for r in as_lines["refusals"])
+        assert read == sum(map(len, records))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b'{"text":"a","price":1,"at":"2026-01-02T03:04:05Z","tags":[]}\n\n \n{"text":"b","price":2,"at":"2026-01-02T03:04:05Z","tags":[]}\n', ""),
+        (b'{"text":"a"\n,"price":1}\n', "line 3 is not one JSON value"),
+        (b'{"text":"a"}{"text":"b"}\n', "line 3 is not one JSON value"),
+        (b'{"text":"a"}{"text":"b"}\n\n', "line 3 is not one JSON value"),
+        (b'{"text":"a",\n', "line 3 is not one JSON value"),
+        (b"null\n", ""),
+        (b"17\n", ""),
+        (b'{"text":"a","text":"b","price":1}\n', ""),
+        (b'{"text":"a","price":1,"other":tru}\n{"text":"b"}\n', "line 3 is not one JSON value"),
+    ],
+)
+def test_lines_that_are_no_records(tmp_path, engine, text, error):
+    """The pages before are kept; what follows the first line that is no JSON is not."""
+    plan = plan_of()
+    good = b'{"text":"ok","price":1,"at":"2026-01-02T03:04:05Z","tags":[]}\n' * 2
+    found = worked(engine, tmp_path, plan, [good, text, good], lines=True)
+    if error:
+        (said,) = found["failures"].values()
+        assert error in said
+        assert [row["_p"] for row in found["rows"]] == [0, 0]
+        assert not found["refusals"]
+    else:
+        assert not found["failures"]
+        assert found == worked(engine, tmp_path, plan, [good, text, good], lines=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"v": {"type": "String", "from": "."}}, "the record itself"),
+        ({"v": {"type": "String", "from": "_file"}}, "a name of the engine's own for files"),
+        ({"v": {"type": "String", "from": '"a.b"'}}, "a name with a dot"),
+    ],
+)
+def test_records_that_are_not_read_as_they_came(tmp_path, fields, why):
+    plan = plan_of(fields)
+    assert not plan.query.lines, why
+    assert not plan.source.want.lines
+
+
+def test_a_page_with_too_many_refusals_is_named(tmp_path, engine):
+    plan = plan_of(max_refused=0.4)
+    good, bad = (b'{"price":%s,"at":"2026-01-02T03:04:05Z","tags":[],"text":"x"}\n' % price for price in (b"1", b'"x"'))
+    for lines in (True, False):
+        found = worked(engine, tmp_path, plan, [good * 9 + bad, good * 3, bad * 2 + good * 2, good * 50], lines=lines)
+        assert [(row["_p"], row["_i"]) for row in found["rows"]] == [*((0, n) for n in range(9)), *((1, n) for n in range(3))]
+        (said,) = found["failures"].values()
+        assert "2 of 4 records of page 3 were refused" in said
+
+
+FEED = """
+name: trades
+source:
+  endpoint: {url}/trades
+  params: {{series: "{{{{ each.series }}}}"}}
+  each: {{series: [a, b]}}
+  format: jsonl
+  records: {{empty: [absent]}}
+  archive: false
+fields:
+  series: {{type: String, from: each.series}}
+  id: UInt32
+  price: Float64
+  text: String
+validate:
+  - {{expect: between, field: price, min: 0}}
+target: {{table: m.trades{key}}}
+"""
+
+
+class World:
+    def __init__(self, root: Path, url: str, key: str = "", limits: Limits = Limits(batch_bytes=2 << 20)) -> None:  # noqa: B008
+        self.root, self.limits = root, limits
+        (root / "sources.d").mkdir()
+        (root / "sources.d" / "trades.yaml").write_text(FEED.format(url=url, key=key).replace("  archive: false\n", ""))
+
+    def run(self):
+        """(report, rows in the table by series, the quarantine)"""
+        registry = build_registry()
+        project = Project.load(self.root, registry=registry)
+        feeds = load_feeds(project, registry)
+        assert not feeds.problems, feeds.problems
+        plan = feeds.plans["trades"]
+        assert plan.source.want.lines
+        with Session.open(project, registry) as session:
+            session.limits = self.limits
+            report = session.run(plan)
+            assert report.closes()
+            ids = {
+                series: [row["id"] for row in session.engine.rows(f"SELECT id FROM m.trades WHERE series = '{series}' ORDER BY id")]
+                for series in "ab"
+            }
+            return report, ids, session.store.quarantine("trades")
+
+
+def body(first: int, count: int, bad: dict[int, bytes] | None = None) -> bytes:
+    """About 1 kB a line. ``bad``: lines in the place of records."""
+    return b"".join(
+        (bad or {}).get(n) or b'{"id":%d,"price":"1.5","text":"%s"}\n' % (n, bytes([97 + n % 26]) * 1000) for n in range(first, first + count)
+    )
+
+
+@pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
+def test_large_bodies_of_two_partitions_land_exactly(tmp_path):
+    refused = {77: b'{"id":77,"price":-1,"text":"low"}\n', 4999: b'{"id":4999,"price":"x","text":"none"}\n'}
+    sizes = {"a": (0, 6000), "b": (10_000, 5000)}
+    with RawServer(lambda request: answer(body(*sizes[request.query["series"]], refused))) as server:
+        report, ids, quarantine = World(tmp_path, server.url).run()
+    assert report.status == "ok"
+    assert report.batches > 2
+    assert ids == {"a": [n for n in range(6000) if n not in refused], "b": list(range(10_000, 15_000))}
+    assert sorted((q.raw, q.partition) for q in quarantine) == sorted((text.decode().strip(), "series=a") for text in refused.values())
+
+
+def test_a_bad_line_stops_its_partition_behind_the_pages_before_it(tmp_path):
+    bad = {4500: b'{"id": 4500, "price": }\n'}
+    sizes = {"a": (0, 6000), "b": (0, 5000)}
+    with RawServer(lambda request: answer(body(*sizes[request.query["series"]], bad if request.query["series"] == "a" else None))) as server:
+        world = World(tmp_path, server.url)
+        report, ids, _ = world.run()
+        assert report.status == "failed"
+        (error,) = report.errors
+        assert "line 4501 is not one JSON value" in error.what
+        assert error.partition == "series=a"
+        assert 3000 < len(ids["a"]) < 4500
+        assert ids["a"] == list(range(len(ids["a"])))
+        assert ids["b"] == list(range(5000))
+        bad.clear()
+        report, ids, _ = world.run()
+        assert report.status == "ok"
+        assert ids["a"] == list(range(6000))
+
+
+def test_blank_lines_and_a_growing_body(tmp_path):
+    """A body that ended in the middle of its reading goes on where it was, also when it is larger now."""
+    sent = [body(0, 3000) + b"\n" + body(3000, 3000)]
+    with RawServer(lambda request: answer(sent[0] if request.query["series"] == "a" else b"")) as server:
+        world = World(tmp_path, server.url, key=", key: [series, id]")
+        report, ids, _ = world.run()
+        assert (report.status, ids["a"]) == ("ok", list(range(6000)))
+        sent[0] += body(6000, 10)
+        report, ids, _ = world.run()
+        assert (report.new, report.unchanged, ids["a"]) == (10, 6000, list(range(6010)))
