@@ -66,13 +66,13 @@ class Output:
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> int:
         """Rows for people: numbers to the right, wide texts cut; how many were."""
         names = list(columns or (rows[0] if rows else ()))
-        cells = [[_cell(row.get(name), self.mask) for name in names] for row in rows]
+        cells = [[cell(row.get(name), self.mask) for name in names] for row in rows]
         widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
         right = [bool(rows) and all(isinstance(row.get(name), (int, float, type(None))) for row in rows) for name in names]
         lines = [_aligned(names, widths, right), "  ".join("-" * width for width in widths), *(_aligned(line, widths, right) for line in cells)]
         for line in lines:
             self.raw(f"{_CONTROL.sub(_UNPRINTABLE, self.mask(line))}\n".encode())
-        return sum(len(cell) == WIDEST and cell.endswith("…") for line in cells for cell in line)
+        return sum(len(text) == WIDEST and text.endswith("…") for line in cells for text in line)
 
     def _clean(self, text: str) -> str:
         """No secrets, and no control characters: what an API sends must not steer a terminal."""
@@ -81,10 +81,11 @@ class Output:
 
 def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     pairs = zip(cells, widths, right, strict=True)
-    return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in pairs).rstrip()
+    return "  ".join(text.rjust(width) if to_right else text.ljust(width) for text, width, to_right in pairs).rstrip()
 
 
-def _cell(value: Any, mask: Callable[[str], str]) -> str:
+def cell(value: Any, mask: Callable[[str], str]) -> str:
+    """A value for people: on one line, without secrets, cut to :data:`WIDEST` characters."""
     if value is None:
         return "-"
     if isinstance(value, bool):

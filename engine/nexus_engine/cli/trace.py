@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nexus_engine.cli.context import Context, verb
+from nexus_engine.cli.output import cell
 
 if TYPE_CHECKING:
     from nexus_engine.state.store import Store
@@ -123,7 +124,7 @@ def _show(context: Context, table: str, item: dict[str, Any]) -> None:
     out, batch, run, answers = context.out, item["batch"], item["run"], item["answers"]
     key = batch["key"] if batch else ()
     for row in item["rows"]:
-        out.line(f"row      {_identity(row, key)} ({table}, row {row['_nexus_row']} of its batch)")
+        out.line(f"row      {_identity(context, row, key)} ({table}, row {row['_nexus_row']} of its batch)")
     out.line(f"batch    {item['batch_id']}{_batch(batch) if batch else ''}")
     if run is not None:
         out.line(f"run      {run['run_id']} ({run['trigger']}, {run['status']}), begun {run['started_at']}")
@@ -140,10 +141,10 @@ def _show(context: Context, table: str, item: dict[str, Any]) -> None:
         out.note(item["why"])
 
 
-def _identity(row: dict[str, Any], key: Sequence[str]) -> str:
+def _identity(context: Context, row: dict[str, Any], key: Sequence[str]) -> str:
     """A row by its key; without one, by its first columns."""
     names = [name for name in key if name in row] or [name for name in row if name != "_nexus_row"][:SHOWN_COLUMNS]
-    return ", ".join(f"{name} {row[name]}" for name in names)
+    return ", ".join(f"{name} {cell(row[name], context.out.mask)}" for name in names)
 
 
 def _batch(batch: dict[str, Any]) -> str:
@@ -162,7 +163,9 @@ def _asked(item: dict[str, Any]) -> list[str]:
     requests, run = item["requests"], item["run"]
     if len(requests) == 1:
         [one] = requests
-        return [f"request  {one['at']} {one['method']} {one['status'] or one['error']} {one['url']}"]
+        # Runs of older engines have the time of their end here: later than the batch, so none of an answer.
+        at = f"{one['at']} " if one["at"] <= item["batch"]["staged_at"] else ""
+        return [f"request  {at}{one['method']} {one['status'] or one['error']} {one['url']}"]
     if not requests:
         return []
     many = f"{SHOWN_REQUESTS} or more" if len(requests) == SHOWN_REQUESTS else len(requests)
