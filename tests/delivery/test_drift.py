@@ -41,8 +41,8 @@ class World:
         text = FEED.format(file=self.root / "pages.json", source=source, fields=fields, words=words)
         (self.root / "sources.d" / "ticks.yaml").write_text(text)
 
-    def run(self, *pages: object, limits: Limits | None = None):
-        (self.root / "pages.json").write_text(json.dumps({"": pages}))
+    def run(self, *pages: object, limits: Limits | None = None, parts: dict[str, list[object]] | None = None):
+        (self.root / "pages.json").write_text(json.dumps(parts or {"": pages}))
         registry = build_registry(["scripted_source"])
         project = Project.load(self.root, registry=registry)
         feeds = load_feeds(project, registry)
@@ -334,3 +334,13 @@ def test_what_encloses_a_record_is_not_watched(world: World) -> None:
     world.run({"venues": [{"city": "c", "trades": [{"id": 1}]}]})
     world.run({"venues": [{"town": 3, "trades": [{"id": 2}]}], "more": 1})
     assert (world.drift, len(world.rows)) == ([], 2)
+
+
+def test_a_field_that_some_partitions_have_is_not_missing_where_those_had_nothing_new(world: World) -> None:
+    world.feed("drift: {missing: fail}", source="records: rows, each: {s: [A, B, C]}")
+    both = {"s=A": [rows(*[tick(n, a=1) for n in range(20)])], "s=B": [rows(*map(tick, range(20, 40)))], "s=C": [rows(*map(tick, range(40, 60)))]}
+    assert world.run(parts=both).status == "ok"
+    assert world.run(parts={**both, "s=A": [rows()]}).status == "ok"
+    assert world.drift == []
+    gone = [{"id": n, "quote": {"price": 1}, "note": None} for n in range(60, 80)]
+    assert world.run(parts={"s=A": [rows()], "s=B": [rows(*gone)], "s=C": [rows()]}).errors[0].what.startswith("`quote.venue`")

@@ -94,7 +94,7 @@ class Watch:
                 changed += [msgspec.structs.replace(drift, state="back")] if drift.path in there else []
             elif records := self._without(drift):
                 quiet = drift.shape.get("quiet", 0) + records
-                closed = (1 - drift.shape.get("share", 1.0)) ** quiet <= CHANCE
+                closed = _absent(drift.shape.get("share", 1.0), quiet)
                 changed.append(msgspec.structs.replace(drift, state="back" if closed else "open", shape={**drift.shape, "quiet": quiet}))
         return changed
 
@@ -176,14 +176,16 @@ class Watch:
             yield from self._changed(before.items, now.items, f"{path}[]")
 
     def _gone(self, before: Shape, now: Shape, path: str) -> Iterator[Drift]:
+        """What no record of the run has and some should have; of a fan-out, also: and some of the partitions that had records. A field that
+        only one of them has is not missing where that one had nothing new."""
         _align(before, now)
         for name, below in before.members.items():
             place = joined(path, name)
             if name in now.members:
                 yield from self._gone(below, now.members[name], place)
             elif now.objects and before.objects and name != ANY and not self._optional(place):
-                share = min(1.0, below.seen / before.objects)
-                if (1 - share) ** now.objects <= CHANCE:
+                alike = not (self.plan.source.each and before.held) or _absent(below.parts / before.held, now.held)
+                if alike and _absent(below.seen / before.objects, now.objects):
                     yield self._drift("missing", place, below, {}, below)
         if before.items is not None and now.items is not None:
             yield from self._gone(before.items, now.items, f"{path}[]")
@@ -284,7 +286,7 @@ def accept(known: KnownShape, found: Iterable[Drift]) -> KnownShape:
 
 
 def _without_counts(shape: Shape) -> Shape:
-    shape.seen = shape.objects = 0
+    shape.seen = shape.objects = shape.parts = shape.held = 0
     return shape
 
 
@@ -293,6 +295,11 @@ def _below(at: Shape, step: str | int) -> Shape:
         at.items = at.items or Shape()
         return at.items
     return at.members.setdefault(step, Shape())
+
+
+def _absent(share: float, times: int) -> bool:
+    """What stands in this share of cases, and in none of ``times``, is gone: by chance it would be so too rarely."""
+    return (1 - min(1.0, share)) ** times <= CHANCE
 
 
 def _known(shape: Shape, place: str) -> bool:
@@ -324,8 +331,7 @@ def _count(known: Shape, seen: Shape) -> None:
     if not known.kinds:
         known.add(seen)
         return
-    known.seen += seen.seen
-    known.objects += seen.objects
+    known.count(seen)
     for name, below in known.members.items():
         if name in seen.members:
             _count(below, seen.members[name])

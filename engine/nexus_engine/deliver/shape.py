@@ -45,10 +45,13 @@ class Sample:
 @dataclass(slots=True)
 class Shape:
     """What was seen at one place. ``seen``: how often anything stood there; ``objects``: how often an object did, which is what
-    its members' ``seen`` is counted against; ``kinds``: JSON types, null is none."""
+    its members' ``seen`` is counted against; ``parts`` and ``held``: the same in partitions of batches; ``kinds``: JSON types, null is
+    none."""
 
     seen: int = 0
     objects: int = 0
+    parts: int = 0
+    held: int = 0
     kinds: dict[str, Sample] = field(default_factory=dict)
     members: dict[str, Shape] = field(default_factory=dict)
     items: Shape | None = None
@@ -86,8 +89,7 @@ class Shape:
         """Take over what was seen elsewhere."""
         if other.keyed and not self.keyed:
             self.collapse()
-        self.seen += other.seen
-        self.objects += other.objects
+        self.count(other)
         for kind, sample in other.kinds.items():
             self.kinds.setdefault(kind, sample)
         for name, below in other.members.items():
@@ -96,13 +98,26 @@ class Shape:
             self.items = self.items or Shape()
             self.items.add(other.items)
 
+    def count(self, other: Shape) -> None:
+        """Add how often this place was seen elsewhere."""
+        self.seen += other.seen
+        self.objects += other.objects
+        self.parts += other.parts
+        self.held += other.held
+
+    def mark(self) -> None:
+        """All of this was seen in one partition of a batch."""
+        self.parts, self.held = int(self.seen > 0), int(self.objects > 0)
+        for below in (*self.members.values(), *([self.items] if self.items else ())):
+            below.mark()
+
     def data(self) -> dict[str, Any]:
         """JSON, without samples."""
-        found: dict[str, Any] = {"seen": self.seen}
+        found: dict[str, Any] = {"seen": self.seen, "parts": self.parts}
         if self.kinds:
             found["kinds"] = sorted(self.kinds)
         if self.objects:
-            found["objects"] = self.objects
+            found |= {"objects": self.objects, "held": self.held}
         if self.members:
             found["members"] = {name: below.data() for name, below in self.members.items()}
         if self.items is not None:
@@ -114,7 +129,7 @@ class Shape:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Shape:
         return cls(
-            data.get("seen", 0), data.get("objects", 0), {kind: Sample() for kind in data.get("kinds", ())},
+            data.get("seen", 0), data.get("objects", 0), data.get("parts", 0), data.get("held", 0), {kind: Sample() for kind in data.get("kinds", ())},
             {name: cls.of(below) for name, below in data.get("members", {}).items()}, cls.of(data["items"]) if "items" in data else None,
             data.get("keyed", False),
         )  # fmt: skip
@@ -122,10 +137,9 @@ class Shape:
 
 @dataclass(slots=True)
 class Eye:
-    """Looks at values of one page after the other and keeps what it saw in ``shape``."""
+    """Looks at values of one page after the other and keeps what it saw in the shape that it is given."""
 
     redact: Callable[[str], str]
-    shape: Shape = field(default_factory=Shape)
     page: int = 0
     url: str = ""
 
@@ -162,17 +176,22 @@ def shown(value: Any, redact: Callable[[str], str]) -> str:
 
 def shape_of(stage: Stage, plan: Plan, redact: Callable[[str], str]) -> Shape:
     """What a sample of a batch's records looks like."""
-    eye = Eye(redact)
+    eye, parts = Eye(redact), dict[str, Shape]()
     times = MANY if "fail" in (plan.drift.new, plan.drift.missing, plan.drift.retyped) else 1
     bodies = _some(stage, SAMPLED_BYTES * times)
     left = SAMPLED_RECORDS * times
     for number, staged in enumerate(bodies):
         each = -(-left // (len(bodies) - number))
         eye.page, eye.url = staged.payload.page, staged.payload.url
+        shape = parts.setdefault(stage.units[staged.unit].partition.key, Shape())
         for record in _records(stage.body(staged), plan, each):
-            eye.look(record, eye.shape)
+            eye.look(record, shape)
             left -= 1
-    return eye.shape
+    whole = Shape()
+    for shape in parts.values():
+        shape.mark()
+        whole.add(shape)
+    return whole
 
 
 def _some(stage: Stage, size_bytes: int) -> list[Staged]:
