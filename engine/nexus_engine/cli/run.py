@@ -92,7 +92,8 @@ def _once(context: Context, feeds: tuple[str, ...], record: Path | None, replay:
     from nexus_engine.service.socket_client import connect
 
     context.replaying = replay is not None
-    args: dict[str, Any] = {"feeds": list(feeds), "trigger": "once", "backfill": backfill}
+    # a recording is of one request after the other
+    args: dict[str, Any] = {"feeds": list(dict.fromkeys(feeds)), "trigger": "once", "backfill": backfill, "one_by_one": bool(record or replay)}
     if record or replay:
         refuse_owner(context, "--record" if record else "--replay")
     client = connect(context.project.data_dir)

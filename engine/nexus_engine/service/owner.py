@@ -28,6 +28,7 @@ from nexus_engine.events import Event, FeedLoaded, Observers, RunFinished
 from nexus_engine.service import state_verbs
 from nexus_engine.service.query_guard import LIMITS, query
 from nexus_engine.service.reload import Feeds, Watcher, rename_advice
+from nexus_engine.service.together import run_together
 from nexus_engine.service.wire import event_to_json
 from nexus_engine.spec.problems import Problem
 from nexus_engine.spec.spelling import nearest
@@ -185,13 +186,10 @@ class Owner:
         if words:
             wanted = self._range(plans[0], words)
             mover, trigger = wanted.job, "replace" if wanted.replace else "backfill"
-        reports = []
+        slots = 1 if args.get("one_by_one") else self.session.project.concurrency
         with told(self.session.observers, tell, feeds):
-            for plan in plans:
-                report = self.run_feed(plan.feed, trigger, mover)
-                if report is not None:
-                    reports.append(report.to_json())
-        return reports
+            reports = run_together(plans, lambda plan: self.run_feed(plan.feed, trigger, mover), slots)
+        return [report.to_json() for report in reports if report is not None]
 
     def _range(self, plan: Plan, words: dict[str, Any]) -> Range:
         now = self.session.reader.now()
