@@ -66,3 +66,28 @@ def test_a_killed_first_run_has_learned_what_landed(tmp_path):
         for (shape,) in state.execute("SELECT shape FROM shape"):
             assert set(json.loads(shape)["members"]) == {"id", "part", "text", "price", "kind", "old"}, killed.name
         state.close()
+
+
+def test_a_finding_closes_with_what_its_run_learned_or_not_at_all(tmp_path):
+    text = source(batches=3, rows=7)
+    old, new = json.loads(dressed(text, old=3)), json.loads(dressed(text, old=0))
+    for feed, parts in new.items():
+        for part, batches in parts.items():
+            old[feed][part][1] = batches[1]
+    home = None
+    for batches in (1, 2):
+        some = json.dumps({feed: {part: pages[:batches] for part, pages in parts.items()} for feed, parts in old.items()})
+        home = home or new_home(tmp_path / "home", some)
+        (home / "source.json").write_text(some)
+        assert child(home).returncode == 0
+    (home / "source.json").write_text(json.dumps(old))
+    homes, _ = sweep(tmp_path, home, False, ["intent.after", "shape.before", "shape.after"])
+    judge(homes)
+    for killed in homes:
+        state = sqlite3.connect(killed / "data" / "state.db")
+        for feed in ("alpha", "beta"):
+            states = {row[0] for row in state.execute("SELECT state FROM drift WHERE feed = ?", (feed,))}
+            assert states in ({"back"}, {"open"}), killed.name
+            if "shape.after" in killed.name:
+                assert states == {"back"}, killed.name
+        state.close()
