@@ -1,6 +1,8 @@
 """`status` is what a monitor calls: its exit code says whether somebody should look."""
 
-from cli_projects import as_json, command
+import subprocess
+
+from cli_projects import argv, as_json, command
 from nexus_engine.state.store import Store
 
 
@@ -33,6 +35,23 @@ def test_a_run_whose_process_died_is_interrupted(project):
     assert "landed then" in shown
     assert "interrupted" in command(project.root, "runs").stdout
     assert "interrupted" in command(project.root, "runs", "show", "20990101T000000-dead00").stdout
+
+
+def test_a_run_that_is_killed_is_interrupted(project, api):
+    """As above, by a real kill -9; looking at it writes nothing."""
+    project.feed("prices")
+    api.hold.clear()
+    process = subprocess.Popen(argv("run", "prices", "--once"), cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert api.arrived.wait(60)
+    assert [row["state"] for row in as_json(command(project.root, "status", "--json"))["feeds"]] == ["running"]
+    process.kill()
+    process.wait()
+    found = [project.root / "data" / name for name in ("state.db", "state.db-wal")]
+    before = [path.read_bytes() for path in found]
+    done = command(project.root, "status", "--json")
+    assert (done.returncode, [row["state"] for row in as_json(done)["feeds"]]) == (1, ["interrupted"])
+    assert [run["status"] for run in as_json(command(project.root, "runs", "--json"))] == ["interrupted"]
+    assert [path.read_bytes() for path in found] == before
 
 
 def test_a_reset_that_cannot_ask_names_yes(project):

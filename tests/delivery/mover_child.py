@@ -26,7 +26,7 @@ MOVERS = {
 
 
 def main(mover, homes):
-    registry = build_registry(["ranged_source"])
+    registry = build_registry(["ranged_source", "dying_sink"])
     for home in map(Path, homes):
         project = Project.load(home, registry=registry)
         feeds = load_feeds(project, registry)

@@ -40,9 +40,9 @@ def home(path, days, *, most=9999):
     return path
 
 
-def child(mover, *homes, crash_at=""):
+def child(mover, *homes, crash_at="", **words):
     command = [sys.executable, str(HERE / "mover_child.py"), mover, *map(str, homes)]
-    return subprocess.run(command, env={**os.environ, "NEXUS_CRASH_AT": crash_at}, capture_output=True, text=True)
+    return subprocess.run(command, env={**os.environ, "NEXUS_CRASH_AT": crash_at, **words}, capture_output=True, text=True)
 
 
 def truths(mover, *homes):
@@ -102,17 +102,33 @@ def test_quarantine_replay(tmp_path, capsys):
         print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")
 
 
+OLD, NEW = {1: 1, 3: 3, 4: 4, 5: 5, 8: 8}, {1: 101, 3: 3, 4: 104, 6: 6, 7: 7, 9: 109}
+LEFT = {day: v for day, v in OLD.items() if not 3 <= day < 9} | {day: v for day, v in NEW.items() if 3 <= day < 9}
+
+
+def filled(tmp_path, key, sink=""):
+    """A home with the old rows in its table and the new ones at its source."""
+    before = home(tmp_path / "before", OLD)
+    feed = before / "sources.d" / "days.yaml"
+    feed.write_text(feed.read_text().replace("{table: m.days}", f"{{table: m.days{key}}}"))
+    if sink:
+        (before / "sinks.d").mkdir()
+        (before / "sinks.d" / "clickhouse.yaml").write_text(f"name: clickhouse\nplugin: {sink}\n")
+    truths("backfill", before)
+    (before / "days.json").write_text(home(tmp_path / "new", NEW).joinpath("days.json").read_text())  # all of them read it there
+    return before
+
+
+def oracle(*homes):
+    done = subprocess.run([sys.executable, str(HERE / "days_oracle.py"), *map(str, homes)], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 @pytest.mark.fault("Backfill: kill -9 while a range is replaced", behaviour="the same command goes on; the range is exactly the source's, the rest untouched")
 @pytest.mark.parametrize("key", ["", ", key: [symbol, day]"], ids=["no key", "key"])
 def test_replace(tmp_path, capsys, key):
     """Over rows that an earlier backfill brought; some are gone at the source since, some differ, some are new."""
-    old, new = {1: 1, 3: 3, 4: 4, 5: 5, 8: 8}, {1: 101, 3: 3, 4: 104, 6: 6, 7: 7, 9: 109}
-    before = home(tmp_path / "before", old)
-    feed = before / "sources.d" / "days.yaml"
-    feed.write_text(feed.read_text().replace("{table: m.days}", f"{{table: m.days{key}}}"))
-    truths("backfill", before)
-    (before / "days.json").write_text(home(tmp_path / "new", new).joinpath("days.json").read_text())  # all of them read it there
-    left = {day: v for day, v in old.items() if not 3 <= day < 9} | {day: v for day, v in new.items() if 3 <= day < 9}
+    before = filled(tmp_path, key)
 
     def changed(path):
         return shutil.copytree(before, path, symlinks=True)
@@ -123,10 +139,22 @@ def test_replace(tmp_path, capsys, key):
         assert not truth["staged"] and not truth["left"], truth
         done = {"backfill 2024-01-01..2024-01-09", "backfill 2024-01-03..2024-01-09"}
         assert truth["positions"] == {f"{space}|symbol={s}": {"cursor": "2024-01-09"} for s in ("AAA", "BBB") for space in done}
-    done = subprocess.run([sys.executable, str(HERE / "days_oracle.py"), *map(str, killed)], capture_output=True, text=True, check=True)
-    for line in map(json.loads, done.stdout.splitlines()):
-        assert line == {"rows": expected(left), "repeated": 0, "replacing": 0, "batch": 0}, line
+    for line in oracle(*killed):
+        assert line == {"rows": expected(LEFT), "repeated": 0, "replacing": 0, "batch": 0}, line
     assert any(truth["read"] < 8 for truth in found), "what was cut off goes on, and does not start again"
     assert {path.name.rpartition("-")[0] for path in killed} == set(REPLACING)
     with capsys.disabled():
         print(f" [{len(killed)} kills: 0 lost, 0 duplicated]", end="")
+
+
+@pytest.mark.fault("Backfill: kill -9 inside the removing of old rows", behaviour="ClickHouse goes on with it at the next start; the same command ends the replacing")
+@pytest.mark.parametrize("key", ["", ", key: [symbol, day]"], ids=["no key", "key"])
+def test_replace_killed_inside_the_mutation(tmp_path, key):
+    path = filled(tmp_path, key, "dying_sink")
+    assert child("replace", path, NEXUS_TEST_DIES="1").returncode == -9
+    assert list((path / "data" / "clickhouse").rglob("mutation_*.txt"))
+    [found] = oracle(path)  # a look at it is a start, too: the rows may be gone by now, or not yet
+    assert (found["replacing"], found["repeated"]) == (1, 0) and all(row in found["rows"] for row in expected({1: 1, **{n: NEW[n] for n in (4, 6, 7)}}))
+    [truth] = truths("replace", path)
+    assert truth["read"] == 0 and not truth["staged"] and not truth["left"], truth
+    assert oracle(path) == [{"rows": expected(LEFT), "repeated": 0, "replacing": 0, "batch": 0}]
