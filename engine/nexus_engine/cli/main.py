@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
 
 import nexus_engine
+
+# chdb loads numpy, which nothing here computes with: the threads it would start spin for a tenth of a CPU second.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # name -> (module under nexus_engine.cli, one line of help); a test holds the lines equal to the commands' own.
 COMMANDS: dict[str, tuple[str, str]] = {

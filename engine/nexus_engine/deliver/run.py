@@ -42,6 +42,7 @@ class Limits:
     """When a batch closes, and how much may wait. Larger batches cost memory, smaller ones an fsync and a part each."""
 
     batch_bytes: int = 48 * 2**20
+    first_bytes: int = 12 * 2**20  # of a run's first batch: until it is staged, nothing is mapped
     batch_pages: int = 20_000
     linger_s: float = 10.0
     channel_bytes: int = 64 * 2**20  # more than a batch: one is read while another lands
@@ -62,6 +63,7 @@ class Line:
     watch: Watch  # over the shape of the records
     limits: Limits = Limits()
     started: float = field(default_factory=time.monotonic)
+    prepared: threading.Event = field(default_factory=threading.Event)  # the table fits the spec; asked once a run
 
     @property
     def plan(self) -> Plan:
@@ -141,7 +143,7 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
                 yield whole
             if arrival is not None:
                 waiting -= _arrived(line, stage, arrival, report)
-            full = stage.size_bytes >= line.limits.batch_bytes or len(stage.payloads) >= line.limits.batch_pages
+            full = stage.size_bytes >= _bytes(line.limits, number) or len(stage.payloads) >= line.limits.batch_pages
             lingered = bool(stage.payloads) and time.monotonic() - since >= line.limits.linger_s
             if full or lingered:
                 stage.close()
@@ -159,6 +161,10 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
     finally:
         stage.close()
         stage.path.unlink(missing_ok=True)
+
+
+def _bytes(limits: Limits, number: int) -> int:
+    return limits.batch_bytes if number else min(limits.first_bytes, limits.batch_bytes)
 
 
 def _new_stage(line: Line, report: RunReport, number: int) -> Stage:
@@ -258,7 +264,9 @@ def _settle_table(line: Line) -> None:
     """The table fits the spec and holds every staged batch: only then may rows be compared with it."""
     for batch in line.store.staged(line.plan.target.name):
         protocol.deliver(batch, line.sink, line.store, line.observers, recovered=True)
-    line.sink.prepare(line.plan.target, apply=line.plan.ddl == "auto")
+    if not line.prepared.is_set():
+        line.sink.prepare(line.plan.target, apply=line.plan.ddl == "auto")
+        line.prepared.set()
 
 
 def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunReport) -> None:

@@ -117,7 +117,7 @@ def _whole_lines(parts: Iterator[bytes]) -> Iterator[bytes]:
             if waiting > _LINE_BYTES:
                 raise ValueError(f"a line is longer than {_LINE_BYTES:,} bytes")
             continue
-        yield b"".join((*kept, part[:end]))
+        yield b"".join((*kept, memoryview(part)[:end]))
         kept, waiting = [part[end:]], len(part) - end
     if rest := b"".join(kept):
         yield rest
