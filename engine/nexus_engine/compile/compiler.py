@@ -16,7 +16,7 @@ from nexus_engine.compile import sqlcheck
 from nexus_engine.compile.archiving import archive_plan
 from nexus_engine.compile.checks import checks
 from nexus_engine.compile.cursors import cursor_plan, kind_of, misfits, value_sql
-from nexus_engine.compile.fanout import described, each_plans, from_data
+from nexus_engine.compile.fanout import described, each_columns, each_plans, from_data
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
 from nexus_engine.compile.plan import CursorPlan, DriftPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
@@ -333,7 +333,7 @@ class _Compiler:
         compression, members = (packed, "*") if isinstance(packed, str) else ("zip", packed.zip)
         source = SourcePlan(
             plugin=spec.source.plugin, api=spec.source.api, options=spec.source.options, each=self.each,
-            each_columns=_each_columns(spec, target), format=self.format,
+            each_columns=each_columns(spec, target), format=self.format,
             format_options=self.format_options, flat=self.flat, records=self.records, compression=compression, members=members,
             want=Want(self.records.path, leaves, others, bool(lines)), beside=tuple(map(written, self.scope.structure.body_paths)),
             from_data=from_data(self.each),
@@ -373,13 +373,6 @@ def _format(spec: Spec) -> tuple[str, dict[str, Any]]:
         return written, {}
     name, options = next(iter(written.items()), ("json", {}))
     return name, dict(options or {})
-
-
-def _each_columns(spec: Spec, target: Target) -> dict[str, str]:
-    """The columns that hold values of `each` as they are."""
-    columns = {column.name for column in target.columns} if not spec.transform else set()
-    plain = {name: field for name, field in spec.fields.items() if not (field.missing or field.default or field.epoch or field.format)}
-    return {field.from_.removeprefix("each."): name for name, field in plain.items() if field.from_.startswith("each.") and name in columns}
 
 
 def _drift(words: OnDrift | DriftSpec) -> DriftPlan:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from nexus_engine.compile.plan import EachPlan, ListingPlan
+from nexus_engine.contract.sink import Target
 from nexus_engine.spec.model import EachSource, FieldSpec, Spec, TargetSpec, each_names
 from nexus_engine.spec.templates import names
 
@@ -56,6 +57,13 @@ def beside(each: Mapping[str, tuple[str, ...] | EachPlan]) -> list[str]:
 def described(each: Mapping[str, tuple[str, ...] | EachPlan]) -> list[Any]:
     """What `with` adds to requests, for the hash of a position's meaning; nothing for a feed without."""
     return [[name, sorted(values.beside.items())] for name, values in sorted(each.items()) if isinstance(values, EachPlan) and values.beside]
+
+
+def each_columns(spec: Spec, target: Target) -> dict[str, str]:
+    """The columns that hold values of `each` as they are."""
+    columns = {column.name for column in target.columns} if not spec.transform else set()
+    plain = {name: field for name, field in spec.fields.items() if not (field.missing or field.default or field.epoch or field.format)}
+    return {field.from_.removeprefix("each."): name for name, field in plain.items() if field.from_.startswith("each.") and name in columns}
 
 
 def _as_feed(spec: Spec, name: str, values: EachSource, known: tuple[str, ...]) -> tuple[Spec, dict[str, str]]:

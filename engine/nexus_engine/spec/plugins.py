@@ -113,8 +113,8 @@ def check_format(report: Report, path: Path, node: Any, registry: Registry) -> N
     if not report.clean(*path):
         return
     if isinstance(node, Scalar):
-        if not node.null:
-            plugin_of(report, path, node.text, registry, "formats")
+        if not node.null and (plugin := plugin_of(report, path, node.text, registry, "formats")) is not None:
+            check_whole(report, path, {}, plugin.cls.options)  # type: ignore[attr-defined]
     elif isinstance(node, MappingNode):
         if len(node.entries) != 1:
             report.add(path, "wrong-value", "expected one key that names the format", "installed: " + ", ".join(sorted(registry.formats)))
@@ -122,7 +122,11 @@ def check_format(report: Report, path: Path, node: Any, registry: Registry) -> N
         name, entry = next(iter(node.entries.items()))
         plugin = plugin_of(report, (*path, name), name, registry, "formats")
         if plugin is not None and isinstance(entry.value, MappingNode):
-            check_options(report, (*path, name), plain(entry.value), plugin.cls.options, None)  # type: ignore[attr-defined]
+            options: type = plugin.cls.options  # type: ignore[attr-defined]
+            given = plain(entry.value)
+            check_options(report, (*path, name), given, options, None)
+            check_values(report, (*path, name), given, options)
+            check_whole(report, (*path, name), given, options)
 
 
 @lru_cache(maxsize=256)
