@@ -167,6 +167,22 @@ def test_a_page_with_too_many_refusals_is_named(tmp_path, engine):
         assert "2 of 4 records of page 3 were refused" in said
 
 
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"in": [1]}, "a list stands at `in` where an object was due; `[]` behind a path goes over the items of a list"),
+        ({"in": {"side": "t"}}, "a text stands at `in.side` where an object was due"),
+        ({"in": 7}, "a single value stands at `in` where an object was due"),
+        ({"list": {"a": 1}}, "no list stands at `list` where one was due"),
+        ([], "a list stands where an object was due; `[]` behind a path goes over the items of a list"),
+    ],
+)
+def test_what_breaks_the_query_is_said_in_words_of_the_spec(tmp_path, engine, record, reason):
+    text = json.dumps(record).encode() + b"\n"
+    found = worked(engine, tmp_path, plan_of(), [text * 2], lines=True)
+    assert [(number, reasons) for _, number, _, reasons in found["refusals"]] == [(n, (f"record: structure: {reason}",)) for n in (0, 1)]
+
+
 FEED = """
 name: trades
 source:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from msgspec.structs import replace
+
+from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import envelope
 from nexus_engine.deliver.batch import PageStats, Worked
+from nexus_engine.deliver.identity import identity
 from nexus_engine.deliver.report import RunReport, WindowBooks
 from nexus_engine.state.records import MAX_RAW_BYTES, Quarantined, WindowCounts
 
@@ -75,23 +79,22 @@ def landed(report: RunReport, books: list[WindowBooks]) -> None:
             entry.landed += rows
 
 
-def refused_of(worked: Worked, beside_paths: Sequence[str], redact: Callable[[str], str]) -> tuple[Quarantined, ...]:
+def refused_of(worked: Worked, plan: Plan, redact: Callable[[str], str]) -> tuple[Quarantined, ...]:
     """The refused records as they came, but for secrets that a source echoes, each with what fields read beside it."""
     found = []
     beside: dict[int, str] = {}
     for refusal in worked.refusals:
         staged = worked.stage.at(refusal.p)
         unit = worked.stage.units[staged.unit]
-        if beside_paths and staged.p not in beside:
-            beside[staged.p] = envelope(worked.stage.body(staged), beside_paths).decode("utf-8", "replace")
+        if plan.source.beside and staged.p not in beside:
+            beside[staged.p] = envelope(worked.stage.body(staged), plan.source.beside).decode("utf-8", "replace")
         raw, around = redact(refusal.raw), beside.get(staged.p, "")
         shown = redact(around)
-        found.append(
-            Quarantined(
-                partition=unit.partition.key, record=refusal.record, raw=raw, reasons=tuple(map(redact, refusal.reasons)),
-                page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start, window_end=unit.window.end,
-                envelope=shown if len(shown) <= MAX_RAW_BYTES else "",
-                altered=(raw, shown) != (refusal.raw, around) or "\ufffd" in raw + around,
-            )
-        )
+        record = Quarantined(
+            partition=unit.partition.key, record=refusal.record, raw=raw, reasons=tuple(map(redact, refusal.reasons)),
+            page=staged.payload.page, url=staged.payload.url, window_start=unit.window.start, window_end=unit.window.end,
+            envelope=shown if len(shown) <= MAX_RAW_BYTES else "",
+            altered=(raw, shown) != (refusal.raw, around) or "\ufffd" in raw + around,
+        )  # fmt: skip
+        found.append(replace(record, identity=identity(plan, record)))
     return tuple(found)

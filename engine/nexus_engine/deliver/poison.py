@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from nexus_engine.errors import PageError
 # ClickHouse error codes that a value in the data can cause (clickhouse/src/Common/ErrorCodes.cpp): parsing, containers of the wrong
 # kind, sizes of arrays, duplicate keys, numbers out of range.
 DATA_ERRORS = frozenset({6, 20, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 130, 131, 190, 321, 349, 395, 407, 418, 441, 467, 673, 674})
+
+_PLACE = re.compile(r"nested key (.*?)\)")  # the innermost comes first
+_NO_OBJECT = re.compile(r"expected '\{' before: '(.)", re.DOTALL)
+_KINDS = {"[": "a list", '"': "a text"}
 
 Try = Callable[[Path], str | None]
 
@@ -47,6 +52,18 @@ def isolate(stage: Stage, plan: Plan, attempt: Try, scratch: Callable[[str], Pat
         kept.keep(stage, staged, body=good)
     kept.close()
     return kept, guilty
+
+
+def structure(complaint: str) -> str:
+    """ClickHouse's complaint about a record in the words of specs: the same for all records that are wrong in the same way."""
+    place = ".".join(reversed(_PLACE.findall(complaint)))
+    at = f" at `{place}`" if place else ""
+    if found := _NO_OBJECT.search(complaint):
+        kind = _KINDS.get(found[1], "a single value")
+        return f"{kind} stands{at} where an object was due" + ("; `[]` behind a path goes over the items of a list" if kind == "a list" else "")
+    if "does not start with '['" in complaint:
+        return f"no list stands{at} where one was due"
+    return complaint
 
 
 def _breaking(stage: Stage, attempt: Try, scratch: Callable[[str], Path]) -> set[int]:
@@ -90,7 +107,7 @@ def _split(stage: Stage, staged: Staged, plan: Plan, attempt: Try, part: Path) -
         if complaint is None:
             good.extend(group)
         elif last - first == 1:
-            guilty.append(Guilty(staged.p, first, group[0].decode("utf-8", "replace"), complaint))
+            guilty.append(Guilty(staged.p, first, group[0].decode("utf-8", "replace"), structure(complaint)))
         else:
             half = (first + last) // 2
             search(first, half)

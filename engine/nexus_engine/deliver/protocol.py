@@ -19,7 +19,7 @@ import msgspec
 
 from nexus_engine.contract.sink import Batch, Rejects, Sink
 from nexus_engine.deliver import crash, spool
-from nexus_engine.deliver.known_again import row_identity
+from nexus_engine.deliver.identity import row_identity
 from nexus_engine.errors import NexusError, OutOfSpace, StopEngine, StopFeed
 from nexus_engine.events import BatchLanded, Observers
 from nexus_engine.state.records import Intent, Quarantined

@@ -139,8 +139,9 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
                 stage.close()
                 number += 1
                 whole, stage = stage, _new_stage(line, report, number)
-                since = time.monotonic()
                 yield whole
+            if not stage.payloads:
+                since = time.monotonic()
             if arrival is not None:
                 waiting -= _arrived(line, stage, arrival, report)
             full = stage.size_bytes >= _bytes(line.limits, number) or len(stage.payloads) >= line.limits.batch_pages
@@ -152,8 +153,6 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
                 yield whole
             elif arrival is None:
                 yield None
-            if not stage.payloads:
-                since = time.monotonic()
         stage.close()
         if stage.payloads:
             rest, stage = stage, _new_stage(line, report, number + 1)
@@ -283,7 +282,7 @@ def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunRepor
             rows=worked.rows, sha256=digest,
         )
     intent = Intent(
-        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=refused_of(worked, line.plan.source.beside, line.redact),
+        id=batch_id, feed=report.feed, run_id=report.run_id, batch=batch, quarantined=refused_of(worked, line.plan, line.redact),
         advances={key: (before, line.job.keep(after)) for key, (before, after) in advances.items()}, books=counts_of(books),
         bodies=kept_bodies(worked), position_hash=line.job.position_hash, target=line.plan.target.name,
         drift=drift, shape=line.watch.learned(),

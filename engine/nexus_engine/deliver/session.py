@@ -25,7 +25,6 @@ from nexus_engine.deliver import crash
 from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fanout import Fanout, Found
 from nexus_engine.deliver.fetch import Job, Ticket
-from nexus_engine.deliver.known_again import known_again
 from nexus_engine.deliver.lock import OwnerLock
 from nexus_engine.deliver.preview import Preview, preview
 from nexus_engine.deliver.reader import Reader
@@ -189,7 +188,7 @@ class Session:
             report.partitions = len(job.tickets)
             self.observers.emit(RunStarted(plan.feed, run_id, len(job.tickets), trigger))
             line = Line(
-                job=known_again(job), store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
+                job=job, store=self.store, engine=self.engine, sink=self.sink(plan.target.sink), observers=self.observers,
                 folder=self.project.data_dir, table=self.table(plan.target.name), limits=self.limits,
                 redact=self._redact, watch=self._watch(plan, job),
             )

@@ -9,7 +9,6 @@ its own, and an entry of its own.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,27 +16,14 @@ import msgspec
 from nexus_engine.compile.mapping import WINDOW
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Target
-from nexus_engine.deliver.batch import Worked
-from nexus_engine.deliver.fetch import Job
-from nexus_engine.state.records import Intent, Quarantined
-
-
-def known_again(job: Job) -> Job:
-    """The job, its refused records with their identity."""
-
-    def settle(intent: Intent, worked: Worked) -> Intent:
-        intent = job.settle(intent, worked)
-        named = tuple(msgspec.structs.replace(record, identity=identity(job.plan, record)) for record in intent.quarantined)
-        return msgspec.structs.replace(intent, quarantined=named)
-
-    return replace(job, settle=settle) if job.plan.target.key else job
+from nexus_engine.state.records import Quarantined
 
 
 def identity(plan: Plan, record: Quarantined) -> str:
-    """Of a refused record of a feed whose target has a key."""
-    reads = any(name in plan.query.select for name in WINDOW.values())  # any column, as a transform may make a part of the key of it
+    """Of a refused record; empty without a key."""
+    reads = not set(plan.query.keys).isdisjoint(WINDOW.values())  # any column, as a transform may make a part of the key of it
     window = [record.window_start, record.window_end] if reads else []
-    return _digest([record.partition, *window, record.raw, record.envelope])
+    return _digest([record.partition, *window, record.raw, record.envelope]) if plan.target.key else ""
 
 
 def row_identity(target: Target, row: dict[str, Any]) -> str:
