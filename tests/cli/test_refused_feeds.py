@@ -73,7 +73,9 @@ def test_validate_config_of_one_feed_tells_the_secrets_of_its_api_that_it_uses(p
         done = command(project.root, *words)
         told = done.stdout + done.stderr
         assert (done.returncode, told.count("secret-missing")) == (2, 1), told
-        assert "apis.d/shop.yaml:5:17  credentials.two.bearer  secret-missing  the secret SHOP_TWO is not set" in told
+        assert "apis.d/shop.yaml:5:21  credentials.two.bearer  secret-missing  the secret SHOP_TWO is not set" in told
+    for words in (("validate-config", "prices", "--no-secrets"), ("validate-config", "--no-secrets"), ("plan", "prices")):
+        assert command(project.root, *words).returncode == 0, words
     assert command(project.root, "run", "prices", "--once", env={"SHOP_TWO": "x"}).returncode == 0
     assert api.asked == ["/prices"]
 

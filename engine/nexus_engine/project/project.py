@@ -17,6 +17,7 @@ from nexus_engine.project.secrets import Secrets, read_env_file
 from nexus_engine.spec.files import ApiFile, Limits, ProjectFile, Settings, SinkFile
 from nexus_engine.spec.loader import shown_path
 from nexus_engine.spec.problems import Problem
+from nexus_engine.spec.report import SECRET_MISSING
 from nexus_engine.spec.spelling import nearest
 
 DEFAULT_SINK = "clickhouse"
@@ -82,8 +83,9 @@ class Project:
         return [path for path in paths if not path.name.startswith((".", "#")) and not path.stem.endswith(".test")]
 
     def for_replay(self) -> Project:
-        """The same project, with placeholders for secrets that are not set."""
-        return replace(self, secrets=self.secrets.for_replay())
+        """The same project, with placeholders for secrets that are not set: that they are not is no problem then."""
+        problems = tuple(problem for problem in self.problems if problem.code != SECRET_MISSING)
+        return replace(self, secrets=self.secrets.for_replay(), problems=problems)
 
 
 def _bare(cls: type[Project], root: Path, env: str, settings: Settings) -> Project:
