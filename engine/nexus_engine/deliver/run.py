@@ -86,7 +86,8 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
             if stage is not None:
                 crash.point("stage.closed")
                 ahead.begin(stage, _bench(line, report))
-            if len(ahead) > 1 or (ahead.ready and stage is None and not line.watch.holds):
+            # Of three, one waits behind the one that is mapped, so that mapping never waits for what is delivered meanwhile.
+            if len(ahead) > 2 or (ahead.ready and (len(ahead) > 1 or (stage is None and not line.watch.holds))):
                 _deliver(line, ahead, report)
         stopped = halt.is_set()
         while ahead:
