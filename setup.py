@@ -37,6 +37,7 @@ setup(
         "jinja2>=3.1.6",
         "jsonschema>=4.23",
         "msgspec>=0.20",
+        "numpy>=1.26",  # chdb brings it
         "pluggy>=1.7",
         "pyarrow>=18",
         "pyyaml>=6.0.2",

@@ -11,7 +11,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from nexus_engine.contract.format import Piece
-from nexus_engine.contract.lines import listed_lines
+from nexus_engine.contract.lines import line_ends, listed_lines
 from nexus_engine.contract.options import Options
 from nexus_engine.contract.records import Want
 from nexus_engine.host.charset import charset, reader, undecodable
@@ -50,7 +50,7 @@ class JsonlFormat:
         """
         number, found = 0, False
         for chunk in _whole_lines(self._utf8(body, content_type, size)):
-            count = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+            count = line_ends(chunk) + (not chunk.endswith(b"\n"))
             if want.lines and _plain(chunk):
                 piece = Piece(chunk, count, number + 1, chunk)
             else:
