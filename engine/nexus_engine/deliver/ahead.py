@@ -1,7 +1,8 @@
-"""One batch ahead: while the loop compares, spools and inserts a batch, the next one is mapped in a thread of its own.
+"""Batches ahead: while the loop compares, spools and inserts a batch, the next one is mapped in a thread of its own, and in another one
+the refused rows of the one before are looked at.
 
-Mapping touches neither table nor state, so it may run early, and be thrown away. Batches come out in the order in which they
-went in, and what mapping one of them raised is raised when its turn comes.
+Neither touches table or state, so both may run early, and be thrown away. Batches come out in the order in which they went in, and
+what working one of them raised is raised when its turn comes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from nexus_engine.deliver.batch import Bench, Worked, work
+from nexus_engine.deliver.batch import Bench, Worked, explain, work
 from nexus_engine.deliver.stage import Stage
 
 
@@ -20,7 +21,8 @@ from nexus_engine.deliver.stage import Stage
 class _Begun:
     stage: Stage
     bench: Bench
-    worked: Future[Worked]
+    mapped: Future[Worked]
+    worked: Future[Worked]  # the same, with its refused rows
 
     def discard(self) -> None:
         self.bench.clean()
@@ -32,7 +34,8 @@ class Ahead:
 
     def __init__(self, nudge: Callable[[], None]) -> None:
         self._nudge = nudge
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="map")
+        self._map = ThreadPoolExecutor(1, thread_name_prefix="map")
+        self._explain = ThreadPoolExecutor(1, thread_name_prefix="explain")
         self._begun: deque[_Begun] = deque()
         self._spoilt: set[int] = set()
 
@@ -46,8 +49,9 @@ class Ahead:
 
     def begin(self, stage: Stage, bench: Bench) -> None:
         """Map a closed stage as soon as those before it are mapped."""
-        worked = self._pool.submit(work, stage, bench)
-        self._begun.append(_Begun(stage, bench, worked))
+        mapped = self._map.submit(work, stage, bench)
+        worked = self._explain.submit(_explained, mapped, bench)
+        self._begun.append(_Begun(stage, bench, mapped, worked))
         worked.add_done_callback(lambda _: self._nudge())
 
     @contextmanager
@@ -61,7 +65,9 @@ class Ahead:
         try:
             wait([begun.worked])
             if any(unit.ticket in self for unit in begun.stage.units):
-                yield work(self._unspoilt(begun), begun.bench), begun.bench
+                worked = work(self._unspoilt(begun), begun.bench)
+                explain(worked, begun.bench)
+                yield worked, begun.bench
             else:
                 yield begun.worked.result(), begun.bench
         finally:
@@ -83,11 +89,19 @@ class Ahead:
     def close(self) -> None:
         """Throw away what was not taken. Waits for a mapping that runs: a query of the engine cannot be left."""
         for begun in self._begun:
+            begun.mapped.cancel()
             begun.worked.cancel()
-        self._pool.shutdown()
+        self._map.shutdown()
+        self._explain.shutdown()
         for begun in self._begun:
             begun.discard()
         self._begun.clear()
+
+
+def _explained(mapped: Future[Worked], bench: Bench) -> Worked:
+    worked = mapped.result()
+    explain(worked, bench)
+    return worked
 
 
 def _ticket(handle: object) -> int:

@@ -22,7 +22,7 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import Ahead
-from nexus_engine.deliver.batch import Bench, Worked, explain, select
+from nexus_engine.deliver.batch import Bench, Worked, select
 from nexus_engine.deliver.books import books_of, counts_of, enter, landed, refused_of
 from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
@@ -35,6 +35,8 @@ from nexus_engine.errors import FieldsDrifted, Incomplete, NexusError, StopEngin
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
 from nexus_engine.state.records import Drift, Intent, WindowCounts
 from nexus_engine.state.store import Store
+
+_MOMENT_S = 0.02  # a pause in the flow of pages
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,15 @@ def moment_of(report: RunReport) -> datetime:
 
 
 def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunReport) -> Iterator[Stage | None]:
-    """Closed stages: full ones, ones that waited long enough, and the rest at the end. None when nothing arrives just now."""
-    waiting = len(tickets)
+    """Closed stages: full ones, ones that waited long enough, and the rest at the end. None when nothing arrives just now: where pages
+    flow, for a moment, because the next batch is wanted by the thread that maps before this one lands."""
+    waiting, told = len(tickets), False
     stage, since, number = _new_stage(line, report, 0), time.monotonic(), 0
     try:
         while waiting:
             left = line.limits.linger_s - (time.monotonic() - since) if stage.payloads else None
+            if told and left is not None:
+                left = min(left, _MOMENT_S)
             arrival = channel.get(left if left is None or left > 0 else 0.0)
             if arrival is not None and not _fits(stage, arrival):
                 stage.close()
@@ -151,9 +156,12 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
                 stage.close()
                 number += 1
                 whole, stage = stage, _new_stage(line, report, number)
+                told = False
                 yield whole
             elif arrival is None:
-                yield None
+                told = not told and bool(stage.payloads)
+                if not told:
+                    yield None
         stage.close()
         if stage.payloads:
             rest, stage = stage, _new_stage(line, report, number + 1)
@@ -212,7 +220,6 @@ def _deliver(line: Line, ahead: Ahead, report: RunReport, *, last: bool = False)
         crash.point("query.mapped")
         if not worked.stage.payloads and not worked.failures:
             return  # all of it came after a refused page
-        explain(worked, bench)
         drift = _judged(line, worked, report, last=last)
         with line.table:
             _settle_table(line)
