@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,8 @@ from msgspec import Meta
 
 from nexus_engine.contract.options import ByteSize, Duration, Options, Quota, Rate
 from nexus_engine.contract.records import parse_path
+
+_NONE = re.compile(r"0+(?:\.0*)?[A-Za-z]*")  # a size or a length of time as written
 
 
 class RetryOptions(Options, frozen=True):
@@ -93,6 +96,9 @@ class Policy(Options, frozen=True):
 
     @classmethod
     def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        for key in ("timeout", "max_body"):
+            if _NONE.fullmatch(str(options.get(key))):
+                yield key, "with 0 no answer is ever read; leave it out for the default"
         cost, quotas = options.get("cost"), options.get("quota")
         if cost is None:
             return

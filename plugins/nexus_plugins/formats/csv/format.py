@@ -14,7 +14,7 @@ from msgspec import Meta
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.options import Options
 from nexus_engine.contract.records import SOME_RECORDS, Want
-from nexus_engine.host.charset import reader, undecodable
+from nexus_engine.host.charset import charset, reader, undecodable
 
 _FIELD_BYTES = 8_000_000  # the longest record allowed
 
@@ -39,6 +39,7 @@ class CsvOptions(Options, frozen=True):
     def __post_init__(self) -> None:
         if self.header and self.columns:
             raise ValueError("`columns` is for a body without the header line that `header` looks for")
+        charset(b"", "", self.encoding)
 
 
 class CsvFormat:

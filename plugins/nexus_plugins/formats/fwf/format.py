@@ -13,7 +13,7 @@ from msgspec import Meta
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.options import Options
 from nexus_engine.contract.records import SOME_RECORDS, Want
-from nexus_engine.host.charset import reader, undecodable
+from nexus_engine.host.charset import charset, reader, undecodable
 
 _NAME = re.compile(r"\S+(?: \S+)*")  # names in a header line stand two blanks apart
 
@@ -55,6 +55,7 @@ class FwfOptions(Options, frozen=True):
     def __post_init__(self) -> None:
         for key, message in self.problems({"columns": {name: _given(place) for name, place in self.columns.items()}}):
             raise ValueError(f"`{key}`: {message}")
+        charset(b"", "", self.encoding)
 
 
 def _given(place: Place) -> dict[str, int]:

@@ -25,6 +25,9 @@ class JsonlOptions(Options, frozen=True):
 
     encoding: Annotated[str, Meta(description="charset, when the server names none or the wrong one")] = ""
 
+    def __post_init__(self) -> None:
+        charset(b"", "", self.encoding)
+
 
 class JsonlFormat:
     """Each line is one JSON value. Blank lines are left out."""
