@@ -98,12 +98,13 @@ def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, lines: boo
     return {"rows": rows, "stats": found.stats, "refusals": refusals, "failures": {unit: str(g.error) for unit, g in found.failures.items()}}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_lines_give_what_lists_give(tmp_path, engine, seed):
     rng, plan = random.Random(seed), plan_of()
     assert plan.query.lines
     for wild in (0.0, 0.02, 0.3):
-        records = [[record(rng, wild) for _ in range(rng.choice([1, 7, 40]))] for _ in range(rng.choice([1, 2, 5]))]
+        most = 40 if wild < 0.1 else 8  # a record that breaks the query is looked for by halving
+        records = [[record(rng, wild) for _ in range(rng.choice([1, 7, most]))] for _ in range(rng.choice([1, 2, 4]))]
         end = rng.choice([b"\n", b"\r\n"])
         texts = [b"".join(json.dumps(item, ensure_ascii=False).encode() + end for item in items) for items in records]
         if rng.random() < 0.5:
