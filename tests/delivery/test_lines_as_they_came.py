@@ -90,7 +90,7 @@ def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, lines: boo
     assert stage.lines is lines
     bench = Bench(plan, engine, None, folder, RUN)  # type: ignore[arg-type]  nothing is written
     found = work(stage, bench)
-    explain(found, bench)
+    found = explain(found, bench)
     columns = ", ".join(f"toString(`{column.name}`) AS `{column.name}`" for column in plan.query.columns)
     rows = engine.rows(f"SELECT _p, _i, {columns} FROM {plan.query._mapped(found.mapped)} WHERE _ok ORDER BY _p, _i") if found.stage.has_lines else []
     refusals = sorted((r.p, r.record, json.dumps(json.loads(r.raw)), r.reasons) for r in found.refusals)
@@ -142,6 +142,22 @@ def test_lines_that_are_no_records(tmp_path, engine, text, error):
     else:
         assert not found["failures"]
         assert found == worked(engine, tmp_path, plan, [good, text, good], lines=False)
+
+
+@pytest.mark.parametrize("refused", [[0], [1], [2], [3], [0, 1], [2, 3], [1, 2, 3], [4], [0, 5]])
+def test_two_records_on_a_line_and_none_on_another(tmp_path, engine, refused):
+    """As many records as lines, but not at their lines: no refused record is given another one's text."""
+    plan = plan_of(max_refused=0.9)
+    at = b'"at":"2026-01-02T03:04:05Z","tags":[],"text":"x"}'
+    records = [b'{"price":%s,"n":%d,%s' % (b'"bad"' if n in refused else b"1", n, at) for n in range(6)]
+    text = records[0] + b"\n" + records[1] + records[2] + b"\n" + b"\n".join(records[3:5]) + b"\n \n" + records[5] + b"\n"
+    found = worked(engine, tmp_path, plan, [text], lines=True)
+    if set(refused) & {1, 2, 3, 4}:
+        (said,) = found["failures"].values()
+        assert "line 2 is not one JSON value" in said
+        assert not found["rows"]
+    else:
+        assert [json.loads(raw)["n"] for _, _, raw, _ in found["refusals"]] == refused
 
 
 @pytest.mark.parametrize(

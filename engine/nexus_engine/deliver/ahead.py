@@ -65,9 +65,7 @@ class Ahead:
         try:
             wait([begun.worked])
             if any(unit.ticket in self for unit in begun.stage.units):
-                worked = work(self._unspoilt(begun), begun.bench)
-                explain(worked, begun.bench)
-                yield worked, begun.bench
+                yield explain(work(self._unspoilt(begun), begun.bench), begun.bench), begun.bench
             else:
                 yield begun.worked.result(), begun.bench
         finally:
@@ -99,9 +97,7 @@ class Ahead:
 
 
 def _explained(mapped: Future[Worked], bench: Bench) -> Worked:
-    worked = mapped.result()
-    explain(worked, bench)
-    return worked
+    return explain(mapped.result(), bench)
 
 
 def _ticket(handle: object) -> int:

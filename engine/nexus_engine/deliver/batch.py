@@ -20,7 +20,7 @@ import msgspec
 from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import rebuild, some_records
-from nexus_engine.contract.lines import an_object_each, line_values, picked_lines
+from nexus_engine.contract.lines import is_object, line_values, picked_lines
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.shape import Shape, shape_of
@@ -111,23 +111,37 @@ def work(stage: Stage, bench: Bench) -> Worked:
         RuleFailed, TooManyRefused: the whole batch is not to land.
         StopFeed: the query itself does not run.
     """
+    try:
+        return _work(stage, bench, lines=stage.lines)
+    except _Misread:
+        return _work(stage, bench, lines=False)
+
+
+def _work(stage: Stage, bench: Bench, *, lines: bool) -> Worked:
     mapped = bench.file(f"{stage.path.stem}.mapped.arrow")
-    kept, poison, stats, broken = _mapped(stage, bench, mapped)
+    kept, poison, stats, broken = _mapped(stage, bench, mapped, lines=lines)
     failures = {**broken, **_guilty_pages(kept, stats, poison, bench, mapped)}
     if failures:
         cut = _cut(kept, failures, bench)
         poison = [refusal for refusal in poison if refusal.p in {staged.p for staged in cut.payloads}]
-        kept, more, stats, _ = _mapped(cut, bench, mapped)
+        kept, more, stats, _ = _mapped(cut, bench, mapped, lines=lines)
         poison += more
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
     return Worked(kept, stats, poison, failures, warnings, {}, mapped, 0, None, shape_of(stage, bench.plan, bench.redact))
 
 
-def explain(worked: Worked, bench: Bench) -> None:
-    """Add the refused rows to the refusals. Apart from :func:`work`, which another batch may be waiting for."""
+def explain(worked: Worked, bench: Bench) -> Worked:
+    """The same with the refused rows among the refusals. Apart from :func:`work`, which another batch may be waiting for."""
     guilty = {p for p, page in worked.stats.items() if page.read > page.ok + page.filtered}
-    if guilty:
+    if not guilty:
+        return worked
+    try:
         worked.refusals += _explain(worked.stage, guilty, bench, worked.mapped, "refused")
+    except _Misread:
+        again = _work(worked.stage, bench, lines=False)
+        again.failures = {**worked.failures, **again.failures}
+        return explain(again, bench)
+    return worked
 
 
 def select(worked: Worked, bench: Bench) -> None:
@@ -169,11 +183,17 @@ def _superseded(good: int, found: dict[str, int]) -> dict[str, int]:
     return {"new": 0, "revised": 0, "unchanged": 0, **found, "superseded": good - sum(found.values())}
 
 
-def _mapped(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refusal], dict[int, PageStats], dict[int, Guilt]]:
+class _Misread(Exception):
+    """Lines of a stage are not a record each, in their order."""
+
+
+def _mapped(
+    stage: Stage, bench: Bench, mapped: Path, *, lines: bool
+) -> tuple[Stage, list[Refusal], dict[int, PageStats], dict[int, Guilt]]:
     """What was mapped, records that broke the query, the counts by payload, and by unit the first page whose lines are no JSON."""
     broken: dict[int, Guilt] = {}
     if stage.lines:
-        stats = _map_lines(stage, bench, mapped)
+        stats = _map_lines(stage, bench, mapped) if lines else None
         if stats is not None:
             return stage, [], stats, {}
         stage, broken = _as_lists(stage, bench)
@@ -182,16 +202,13 @@ def _mapped(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refus
 
 
 def _map_lines(stage: Stage, bench: Bench, mapped: Path) -> dict[int, PageStats] | None:
-    """The counts; None unless each line gave a record. Where records are refused, so that their own text is asked for, the lines must
-    be objects, each alone: ClickHouse would also read two of them on one line and none on the next."""
+    """The counts; None unless there are as many records as lines."""
     try:
         bench.engine.query(bench.plan.query.map_lines_sql(stage.path, mapped, bench.run, stage.line_keys, stage.firsts))
     except EngineError:  # why, the lists will say
         return None
     stats = _stats(bench, mapped)
-    refused = [stage.at(p) for p, page in stats.items() if page.read > page.ok + page.filtered]
-    sound = sum(page.read for page in stats.values()) == stage.rows
-    return stats if sound and all(an_object_each(stage.text(staged), staged.payload.records) for staged in refused) else None
+    return stats if sum(page.read for page in stats.values()) == stage.rows else None
 
 
 def _as_lists(stage: Stage, bench: Bench) -> tuple[Stage, dict[int, Guilt]]:
@@ -361,14 +378,33 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: s
         for p, numbers in refused.items():
             staged = stage.at(p)
             if stage.lines:
-                body, texts[p] = b"[]", picked_lines(stage.text(staged), numbers)
+                body, texts[p] = b"[]", _lines_of(stage.text(staged), numbers)
             else:
                 body = stage.body(staged)
                 texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
             out.write(stage.line(staged, rebuild(body, texts[p], source.records, source.flat, source.want.leaves)))
+    reasons = sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
+    if stage.lines and len({(row["_p"], row["_i"]) for row in reasons if row["reasons"]}) < sum(map(len, refused.values())):
+        raise _Misread
     return [
         Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), tuple(row["reasons"]))
-        for row in sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
+        for row in reasons
         for p, i in [(row["_p"], row["_i"])]
         if row["reasons"]
     ]
+
+
+def _lines_of(text: bytes, numbers: list[int]) -> list[bytes]:
+    """The lines of refused records. ClickHouse also reads two records on one line and none on the next: then what stands behind is at
+    other lines than its number says, and either a line here is no object, or it is a good record, which has no reasons.
+
+    Raises:
+        _Misread
+    """
+    try:
+        found = picked_lines(text, numbers)
+    except IndexError:
+        raise _Misread from None
+    if not all(map(is_object, found)):
+        raise _Misread
+    return found

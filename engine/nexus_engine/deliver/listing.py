@@ -71,8 +71,7 @@ def _payloads(plan: Plan, ticket: Ticket, unit: Unit, fanout: Fanout) -> Iterato
 
 
 def _rows(stage: Stage, bench: Bench, each: EachPlan, name: str) -> list[Row]:
-    worked = work(stage, bench)
-    explain(worked, bench)
+    worked = explain(work(stage, bench), bench)
     if worked.refusals:
         first = worked.refusals[0]
         raise _unfit(f"record {first.record} is not of the stated shape: {'; '.join(first.reasons)}", bench, name)

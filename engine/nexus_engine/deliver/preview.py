@@ -105,8 +105,7 @@ def _fill(shown: Preview, plan: Plan, reader: Reader, engine: Engine, folder: Pa
     # Nothing is compared or written, so the bench has no sink; and every refusal is to be seen, not only half of them.
     lenient = msgspec.structs.replace(plan, max_refused=1.0)
     bench = Bench(lenient, engine, _NO_SINK, folder, values, redact=reader.redactor.redact)
-    worked = work(stage, bench)
-    explain(worked, bench)
+    worked = explain(work(stage, bench), bench)
     watch = Watch(plan, None, reader.redactor.redact, keeps=False)
     watch.new(worked.shape)
     shown.warnings += [*worked.warnings, *map(sentence, watch.missing())]
