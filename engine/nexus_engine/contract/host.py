@@ -52,11 +52,14 @@ class HttpResponse:
     elapsed_s: float
     whole: bool = True  # False: the server closed the connection to end the body, so a cut shows only in the body itself
     location: str = ""  # the real URL that answered: the base for relative next-links; never print it
-    file: BinaryIO | None = None  # of an answer that was asked for as a stream: the whole body; ``body`` is its beginning
+    file: BinaryIO | None = None  # of an answer that was asked for as a stream: its body; ``body`` is its beginning
+    length: int | None = None  # bytes of a body that still comes
 
     @property
     def size(self) -> int:
         """Bytes of the whole body."""
+        if self.length is not None:
+            return self.length
         if self.file is None:
             return len(self.body)
         at = self.file.tell()
@@ -118,10 +121,18 @@ class SourceHttp(Http, Protocol):
     """What sources have beside :class:`Http`."""
 
     def stream(
-        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None
+        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None, live: bool = False
     ) -> HttpResponse:
         """As :meth:`send`, for a body of any size: the answer's ``file`` holds it, out of memory. It is whole, as every answer:
-        nothing of a body is read before all of it came within its limits and deadline."""
+        nothing of a body is read before all of it came within its limits and deadline.
+
+        With ``live`` a large body of known length may be handed on while it comes: its ``file`` is read forwards only and must be
+        closed. Time during which nobody reads does not count against the deadline.
+
+        Raises (from reading such a ``file``):
+            Reconnect: the rest does not come; ask again, and pass over what was read.
+            StopFeed: a limit was met, the engine stops, or the request may not be sent twice.
+        """
         ...
 
     def allow(self, request: HttpRequest) -> None:

@@ -49,7 +49,9 @@ class KeptAnswers(Beside):
                 continue
             return self._judged(body, _response(body, content), accept, check)
 
-    def stream(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
+    def stream(
+        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None, live: bool = False
+    ) -> HttpResponse:
         while True:
             body, file = self._next(), self._reader.http.file()
             try:

@@ -211,7 +211,7 @@ class Fetchers:
             try:
                 for payload in self._job.read(ticket, unit, resume):
                     ended = payload.last
-                    resume = payload.position
+                    resume, reconnects = payload.position, 0
                     self._channel.put(Arrival(ticket, unit, payload), len(payload.body))
                     if self._stopping() and not ended:
                         return False

@@ -75,7 +75,10 @@ class KeptHttp(Beside):
     def send(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
         return self._kept(request, self._inner.send(request, accept=accept, check=check))
 
-    def stream(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
+    def stream(
+        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None, live: bool = False
+    ) -> HttpResponse:
+        """Never live: what is kept is whole."""
         return self._kept(request, self._inner.stream(request, accept=accept, check=check))
 
     def map(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 from nexus_engine.contract.auth import Auth
 from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapCheck, Undecided
 from nexus_engine.contract.policy import Policy
-from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
+from nexus_engine.errors import BudgetSpent, Reconnect, RetryLater, StopFeed
 from nexus_engine.events import RequestDone, Waiting
 from nexus_engine.host.allowance import Allowance, NothingLeft
 from nexus_engine.host.bare import BareHttp
 from nexus_engine.host.halt import Halt
+from nexus_engine.host.live import LiveBody
 from nexus_engine.host.ordered import in_order
 from nexus_engine.host.quota import Spent
 from nexus_engine.host.rate import Budget, Stopped, budget_key
@@ -87,9 +89,11 @@ class FeedHttp:
         ahead._route = replace(self._route, stop=halt)  # noqa: SLF001
         return in_order(send, requests, halt, threads=self._policy.concurrency or CONCURRENCY, name=f"http-{self._feed}")
 
-    def stream(self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None) -> HttpResponse:
+    def stream(
+        self, request: HttpRequest, *, accept: frozenset[int] = frozenset(), check: Check | None = None, live: bool = False
+    ) -> HttpResponse:
         large = copy(self)
-        large._route = replace(self._route, file=self._host.file)  # noqa: SLF001
+        large._route = replace(self._route, file=self._host.file, live=live and request.idempotent)  # noqa: SLF001
         return large.send(request, accept=accept, check=check)
 
     def allow(self, request: HttpRequest) -> None:
@@ -113,7 +117,12 @@ class FeedHttp:
         while True:
             response = self._once(request, attempt, auth)
             if response is not None:
-                good = _checked(response, accept, check, attempt)
+                good = None
+                try:
+                    good = _checked(response, accept, check, attempt)
+                finally:
+                    if not good and response.file is not None:
+                        response.file.close()
                 if good:
                     return response
                 if good is None:
@@ -144,9 +153,12 @@ class FeedHttp:
         attempt.asked_s = None
         try:
             allowance.take(self._stop, self._waiting)
-            with budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting) as slot:
+            with ExitStack() as held:
+                slot = held.enter_context(budget.slot(rate, policy.concurrency or CONCURRENCY, self._stop, self._waiting))
                 started = time.monotonic()
                 response = self._host.send(self._feed, authorized, self._route, again)
+                if isinstance(response.file, LiveBody):
+                    response.file.ended.append(held.pop_all().close)
         except Stopped:
             raise self._stopping(request) from None
         except (NothingLeft, Spent) as error:
@@ -158,8 +170,32 @@ class FeedHttp:
         allowance.heard(response)
         if is_retried(response.status):
             attempt.asked_s = self._asked_s(response, allowance, budget)
-        self._done(request, response.url, response.status, response.size, started, attempt)
+        if isinstance(response.file, LiveBody):
+            self._comes(request, response, response.file, started, attempt)
+        else:
+            self._done(request, response.url, response.status, response.size, started, attempt)
         return response
+
+    def _comes(self, request: HttpRequest, response: HttpResponse, body: LiveBody, started: float, attempt: _Attempt) -> None:
+        """The body still comes: what is told once it came, or broke off."""
+
+        def broke_off(error: Exception) -> Exception:
+            if self._stop.is_set():
+                return self._stopping(request)
+            if not isinstance(error, SendFailed):
+                return error
+            attempt.what = self._host.redactor.redact(str(error))
+            delay = 0.0 if self._host.replaying else backoff(self._retry, 1, self._host.clock.random())
+            self._waiting("retry", delay)
+            if self._host.clock.wait(self._stop, delay):
+                return self._stopping(request)
+            return Reconnect(
+                f"the body broke off: {attempt.what}", where=response.url, did="the pages before the break are kept; the position stays behind them",
+                do="the next run reads on behind them; if it breaks off there again, ask who runs the server",
+            )
+
+        body.failed = broke_off
+        body.ended.append(lambda: self._done(request, response.url, response.status, body.came, started, attempt))
 
     def _unanswered(self, request: HttpRequest, error: SendFailed, attempt: _Attempt, started: float) -> None:
         """No whole answer came: note why.

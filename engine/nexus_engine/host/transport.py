@@ -8,16 +8,18 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from nexus_engine import __version__
 from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.errors import StopFeed
-from nexus_engine.host.body import BodyCut, LimitMet, Limits, coding_of, read_body
+from nexus_engine.host.body import HEAD, BodyCut, LimitMet, Limits, coding_of, read_body
 from nexus_engine.host.connection import AddressRefused, Deadline, Reach, is_private, refused
+from nexus_engine.host.live import LIVE_FROM, LiveBody
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import BaseUrls, origin, query_pairs, resolve, with_params
@@ -49,6 +51,7 @@ class Route:
     hosts: frozenset[str] = frozenset()
     stop: threading.Event = field(default_factory=threading.Event)
     file: Callable[[], BinaryIO] | None = None  # where the bodies of good answers go, when not into memory
+    live: bool = False  # large ones may be handed on while they come
 
 
 @dataclass
@@ -117,7 +120,8 @@ class Transport:
             status, headers, body, whole, file = self._exchange(hop, request, route, deadline)
             if status not in _REDIRECTS or "location" not in headers:
                 shown = self._redactor.redact(hop.url)
-                return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url, file)
+                length = file.length if isinstance(file, LiveBody) else None
+                return HttpResponse(status, headers, body, shown, time.monotonic() - started, whole, hop.url, file, length)
             hop = self._redirected(hop, status, headers["location"], route)
             deadline.put_off(again())
         raise self._stop(f"more than {route.limits.redirects} redirects", hop.url, do="the limit is `limits.max_redirects`")
@@ -181,19 +185,30 @@ class Transport:
         return _Hop(hop.method, clean, headers, None, hop.home, foreign=True)
 
     def _exchange(self, hop: _Hop, request: HttpRequest, route: Route, deadline: Deadline) -> _Answer:
-        """One request and its whole answer."""
+        """One request and its whole answer, or one that still comes."""
+        from nexus_engine.host import wire
+
+        sending = self._built(hop, deadline, request.idempotent)
+        with self._named(hop, sending.url.host, route):
+            response = wire.send(self._open(), sending)
+            live = False
+            try:
+                found = self._read(response, hop, route, deadline)
+                live = isinstance(found[-1], LiveBody)
+                return found
+            finally:
+                if not live:
+                    response.close()
+
+    @contextmanager
+    def _named(self, hop: _Hop, place: str, route: Route) -> Iterator[None]:
+        """Errors of the wire by what is to be done."""
         import httpx
 
         from nexus_engine.host import wire
 
-        sending = self._built(hop, deadline, request.idempotent)
-        place = sending.url.host
         try:
-            response = wire.send(self._open(), sending)
-            try:
-                return self._read(response, hop, route)
-            finally:
-                response.close()
+            yield
         except wire.NotSendable as error:
             raise self._stop(f"the request was not sent: {error}", hop.url, do=_MEND_URL) from None
         except AddressRefused as error:
@@ -227,13 +242,17 @@ class Transport:
             raise self._stop(f"the request was not sent: {error}", hop.url, do=_MEND_URL) from None
         return sending
 
-    def _read(self, response: httpx.Response, hop: _Hop, route: Route) -> _Answer:
-        """The answer, all of it or nothing."""
+    def _read(self, response: httpx.Response, hop: _Hop, route: Route, deadline: Deadline) -> _Answer:
+        """The answer, all of it or nothing; of one that may still come, its beginning."""
         told = response.extensions
         if not hop.foreign and hop.home not in self._private:
             self._private[hop.home] = is_private(told["peer"])
         headers, length = self._headers(response, route), told["length"]
         coding = coding_of(headers.get("content-encoding", ""))
+        if self._is_live(response.status_code, length, coding, route):
+            assert length is not None
+            live = LiveBody(response.iter_raw(), length, deadline, lambda: self._named(hop, urlsplit(hop.url).hostname or "", route), response.close)
+            return response.status_code, headers, live.begin(HEAD), True, cast("BinaryIO", live)
         file = route.file() if route.file is not None and response.status_code < 300 else None
         body = b"" if hop.method == "HEAD" else read_body(response.iter_raw(), length, coding, route.limits, file)
         framed = length is not None or told["chunked"]
@@ -245,6 +264,11 @@ class Transport:
             if file is not None:
                 file.seek(0)
         return response.status_code, headers, body, framed or "content-encoding" in headers, file  # gzip has an end mark
+
+    def _is_live(self, status: int, length: int | None, coding: str, route: Route) -> bool:
+        """Whether the body is handed on while it comes; one that is larger than allowed is refused instead."""
+        large = route.live and length is not None and LIVE_FROM <= length <= route.limits.max_body
+        return large and status < 300 and not coding and self._exchanged is None
 
     def _home_is_private(self, home: str, deadline: Deadline) -> bool:
         """Whether the spec's own host is at a private address: then links of its answers may lead to such, too."""

@@ -122,14 +122,23 @@ class _Reading:
             asked = self._asked(step)
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT, do=_MEND) from None
-        response = self._host.http.stream(asked, accept=self._accept, check=judge)
-        page = judged[0]
-        if response.file is None or not page.found.count:
-            yield self._ending(step, page)
-            return
+        live = self._request.want.lines and not self._options.conditional
         try:
-            with response.file:
-                yield from stream.payloads(self._request, response, self._ending(step, page))
+            for begin in (False, True):
+                response = self._host.http.stream(asked, accept=self._accept, check=judge, live=live)
+                page = judged[0]
+                if response.file is None:
+                    yield self._ending(step, page)
+                    return
+                with response.file:
+                    if not page.found.count:
+                        yield self._ending(step, page)
+                        return
+                    try:
+                        yield from stream.payloads(self._request, response, self._ending(step, page), begin=begin)
+                        return
+                    except stream.Changed:
+                        self._host.log("the body has changed since the last run; the window starts again")
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
