@@ -51,7 +51,7 @@ CLAUSES: dict[str, tuple[str, ...]] = {
     "Formats": (
         "JSON", "JSON lines", "CSV and TSV: dialect, comments, header elsewhere", "fixed width", "XML and Atom: namespaces, attributes",
         "gzip, bz2, zstd, zip members by glob", "charset from header, BOM or declaration", "a content type that lies",
-        "a body larger than memory",
+        "a body larger than memory", "lines land while their body still comes",
     ),
     "Shapes": (
         "parallel arrays with optional columns", "a list of lists", "an object by id or date", "meta and rows",

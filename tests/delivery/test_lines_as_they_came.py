@@ -9,20 +9,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from lines_world import World, body
 from raw_server import RawServer, answer
 
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.compiler import compile_feed
-from nexus_engine.compile.feeds import load_feeds
 from nexus_engine.contract.lines import listed_lines
 from nexus_engine.contract.options import decode_text
-from nexus_engine.contract.registry import build_registry
 from nexus_engine.contract.source import Partition, Payload, Window
 from nexus_engine.deliver.batch import Bench, explain, work
-from nexus_engine.deliver.run import Limits
-from nexus_engine.deliver.session import Session
 from nexus_engine.deliver.stage import Stage
-from nexus_engine.project.project import Project
 from nexus_engine.spec.model import Spec
 from nexus_plugins.formats.jsonl.format import JsonlFormat
 
@@ -198,58 +194,6 @@ def test_what_breaks_the_query_is_said_in_words_of_the_spec(tmp_path, engine, re
     text = json.dumps(record).encode() + b"\n"
     found = worked(engine, tmp_path, plan_of(), [text * 2], lines=True)
     assert [(number, reasons) for _, number, _, reasons in found["refusals"]] == [(n, (f"record: structure: {reason}",)) for n in (0, 1)]
-
-
-FEED = """
-name: trades
-source:
-  endpoint: {url}/trades
-  params: {{series: "{{{{ each.series }}}}"}}
-  each: {{series: [a, b]}}
-  format: jsonl
-  records: {{empty: [absent]}}
-  archive: false
-fields:
-  series: {{type: String, from: each.series}}
-  id: UInt32
-  price: Float64
-  text: String
-validate:
-  - {{expect: between, field: price, min: 0}}
-target: {{table: m.trades{key}}}
-"""
-
-
-class World:
-    def __init__(self, root: Path, url: str, key: str = "", limits: Limits = Limits(batch_bytes=2 << 20)) -> None:  # noqa: B008
-        self.root, self.limits = root, limits
-        (root / "sources.d").mkdir()
-        (root / "sources.d" / "trades.yaml").write_text(FEED.format(url=url, key=key).replace("  archive: false\n", ""))
-
-    def run(self):
-        """(report, rows in the table by series, the quarantine)"""
-        registry = build_registry()
-        project = Project.load(self.root, registry=registry)
-        feeds = load_feeds(project, registry)
-        assert not feeds.problems, feeds.problems
-        plan = feeds.plans["trades"]
-        assert plan.source.want.lines
-        with Session.open(project, registry) as session:
-            session.limits = self.limits
-            report = session.run(plan)
-            assert report.closes()
-            ids = {
-                series: [row["id"] for row in session.engine.rows(f"SELECT id FROM m.trades WHERE series = '{series}' ORDER BY id")]
-                for series in "ab"
-            }
-            return report, ids, session.store.quarantine("trades")
-
-
-def body(first: int, count: int, bad: dict[int, bytes] | None = None) -> bytes:
-    """About 1 kB a line. ``bad``: lines in the place of records."""
-    return b"".join(
-        (bad or {}).get(n) or b'{"id":%d,"price":"1.5","text":"%s"}\n' % (n, bytes([97 + n % 26]) * 1000) for n in range(first, first + count)
-    )
 
 
 @pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
