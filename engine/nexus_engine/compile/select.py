@@ -54,10 +54,12 @@ class Layers:
 
     def select(self) -> str:
         """The mapped columns of all records."""
+        bad = f"toUInt8({self._any_bad()}) AS _nexus_bad"
+        inner = self._values(bad) if self._any_bad() == "0" else self._flagged(bad)
         return (
             f"SELECT _p, _i, toUInt32(rowNumberInAllBlocks()) AS _nexus_row, toUInt8({self._ok()} AND NOT _nexus_filtered) AS _ok, "
             f"toUInt8(_nexus_filtered AND NOT _nexus_bad) AS _filtered,\n  {self._columns()}\n"
-            f"FROM (\n{self.stepped(self._flagged(f'toUInt8({self._any_bad()}) AS _nexus_bad'), '_nexus_bad')}\n)"
+            f"FROM (\n{self.stepped(inner, '_nexus_bad')}\n)"
         )
 
     def reasons(self) -> str:
