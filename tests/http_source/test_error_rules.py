@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -226,6 +227,22 @@ def test_rows_of_csv_and_xml_that_are_no_error_are_read():
         with RawServer(lambda _: answer(body)) as server:  # noqa: B023
             [payload] = Feed({"endpoint": server.url, "errors": rules}, records, format=format, leaves=["id"]).read()
         assert [row["id"] for row in json.loads(payload.body)] == ["1", "9"]
+
+
+@pytest.mark.parametrize("format", ["xml", "csv", "jsonl"])
+def test_rules_see_the_beginning_of_a_body_in_lines_or_xml(format):
+    """65,536 bytes: an error is small, and stands at the beginning."""
+
+    def read(blanks):
+        body = "<!--" + " " * (blanks - 14) + "--><error>7</error>" if format == "xml" else "id,x" + " " * (blanks - 7) + "\n7,1\n"
+        with RawServer(lambda _: answer(body)) as server:
+            Feed({"endpoint": server.url, "errors": [rule]}, "." if format != "xml" else "error", format=format, leaves=["id"]).read()
+
+    rule = {"path": "error" if format == "xml" else "id", "equals": "7", "then": "stop"} if format != "jsonl" else {"matches": "7,1", "then": "stop"}
+    with pytest.raises(StopAll):
+        read(65_500)
+    with contextlib.suppress(PageError):  # read as rows, which for XML and JSON lines these are not
+        read(65_600)
 
 
 def test_text_where_json_was_due_may_mean_empty_but_half_an_answer_does_not():
