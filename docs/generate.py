@@ -68,6 +68,7 @@ def makers(registry: Registry) -> dict[str, Maker]:
         "capabilities": proof.capabilities,
         "faults": proof.faults,
         "comparison": rivals.table,
+        "comparison kinds": rivals.kinds_table,
     }
     return tables | options_makers(registry)
 
