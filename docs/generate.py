@@ -13,7 +13,6 @@ from pathlib import Path
 from nexus_engine import errors
 from nexus_engine.cli.main import COMMANDS
 from nexus_engine.clickhouse import types
-from nexus_engine.contract.policy import Policy, RetryOptions
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.registry import Registry, build_registry
 from nexus_engine.deliver import crash
@@ -21,11 +20,11 @@ from nexus_engine.spec import files, model
 from nexus_engine.spec.filters import FILTERS
 from nexus_engine.spec.rules import RULES
 from nexus_engine.testing.reference import Maker, keys_table, keys_with_parts, options_makers, write_or_check
-from nexus_plugins.sources.http.options import Paginate as PaginateOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
-import proof  # noqa: E402  beside this script
+import limits  # noqa: E402  beside this script
+import proof  # noqa: E402
 import rivals  # noqa: E402
 
 ROOMS = (
@@ -60,7 +59,7 @@ def makers(registry: Registry) -> dict[str, Maker]:
         "rules": _rules,
         "types": _types,
         "filters": _filters,
-        "limits": _limits,
+        "limits": limits.table,
         "commands": _commands,
         "crash points": _crash_points,
         "errors": _errors,
@@ -69,6 +68,7 @@ def makers(registry: Registry) -> dict[str, Maker]:
         "capabilities": proof.capabilities,
         "faults": proof.faults,
         "comparison": rivals.table,
+        "comparison kinds": rivals.kinds_table,
     }
     return tables | options_makers(registry)
 
@@ -101,51 +101,6 @@ def _filters() -> str:
         lines.append(f"| `{name}` | {first} |")
     lines.append("| `default` | Another value where there is none: `{{ vars.x \\| default('1') }}`. |")
     return "\n".join(lines)
-
-
-def _limits() -> str:
-    """One table of every bound: those that options set, with their defaults, then those that are fixed."""
-    lines = ["| limit | default | | where it is set |", "| --- | --- | --- | --- |"]
-    rows = [(files.Limits, None, "`limits:` in `nexus.yaml`"), (RetryOptions, None, "`retry:` in a feed, an API or `nexus.yaml`"),
-            (Policy, ("timeout",), "a feed, an API or `nexus.yaml`"), (PaginateOptions, ("max_pages",), "`paginate:` in a feed or an API"),
-            (model.Spec, ("max_refused",), "a feed")]
-    for struct, only, where in rows:
-        for line in keys_table(struct).splitlines()[2:]:
-            name, _, default, description = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:5]]
-            if only is None or name.strip("`") in only:
-                lines.append(f"| {name} | {default or '`60s`'} | {description} | {where} |")
-    return "\n".join(lines + [f"| {name} | `{value:,}` | {said} | fixed |" for name, value, said in _fixed_limits()])
-
-
-def _fixed_limits() -> list[tuple[str, int | float, str]]:
-    """(name, value, what it bounds) of those that nothing sets, from the constants themselves."""
-    from nexus_engine.deliver import fetch
-    from nexus_engine.host import body, connection, ordered
-    from nexus_engine.service import query_guard, scheduler
-    from nexus_engine.spec import filters, tree
-    from nexus_engine.state import history, records
-    from nexus_plugins.formats.xml import format as xml
-
-    setting = "ClickHouse setting of `nexus-engine query`"
-    names = ("max_result_rows", "max_result_bytes", "max_memory_usage", "max_execution_time")
-    return [
-        ("bytes of a spec file", tree.MAX_BYTES, "a feed, API, sink or project file"),
-        ("levels of a spec file", tree.MAX_DEPTH, "mappings and lists inside each other"),
-        ("values of a spec file", tree.MAX_NODES, "mappings, lists and scalars"),
-        ("characters of a template", filters.MAX_CHARS, "what one value becomes when it is filled in"),
-        ("bytes of headers", body.Limits.header_bytes, "of one answer, all together"),
-        ("seconds to connect", connection.CONNECT_S, "to one address, within `timeout`"),
-        ("seconds once the engine stops", connection.STOP_GRACE_S, "what a request in flight still gets"),
-        ("seconds of a drain", scheduler.DRAIN_S, "what runs under way get to come to a safe point when the service is stopped"),
-        ("bytes fetched ahead", ordered.AHEAD_BYTES, "answers that wait for their turn"),
-        ("reconnects of a window", fetch.RECONNECTS, "how often a source may ask for a new connection"),
-        ("levels of XML", xml.DEPTH, "elements inside each other"),
-        ("bytes of a quarantined record", records.MAX_RAW_BYTES, "longer ones are cut, and say so"),
-        ("records in quarantine", history.KEEP_QUARANTINED, "of one feed; the oldest go"),
-        ("runs in the history", history.KEEP_RUNS, "of one feed; the oldest go"),
-        ("runs with their requests", history.KEEP_REQUESTS_OF_RUNS, "of one feed, in the history"),
-        *((f"`{name}`", query_guard.LIMITS[name], setting) for name in names),
-    ]  # fmt: skip
 
 
 def _commands() -> str:

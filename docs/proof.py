@@ -68,7 +68,10 @@ CLAUSES: dict[str, tuple[str, ...]] = {
         "credits, a request costs more than one", "credits told by the answer", "rate per API and credential", "plan shows requests, time and quota", "a used-up quota stops with what is left to do, and goes on",
     ),
     "Conditional polling": ("ETag, Last-Modified and content hash",),
-    "Raw archive": ("each answer kept, compressed, by its hash, with its request", "kept answers parsed again by today's spec, nothing asked", "trace from a row to its request"),
+    "Raw archive": (
+        "each answer kept, compressed, by its hash, with its request", "retention by age and by size, oldest first",
+        "kept answers parsed again by today's spec, nothing asked", "trace from a row to its request",
+    ),
     "Backfill": ("a range with a position of its own", "an interrupted one goes on", "progress", "replace a range"),
     "Drift": ("new, missing and retyped fields recorded and told once per run", "each kind for itself: recorded only, told, or refused", "what no field reads kept as JSON, each value in its own text"),
     "Quarantine replay": ("records through the mended spec", "the books close"),

@@ -1,20 +1,26 @@
-"""The table of docs/comparison.md: configs that public repositories hold for other tools, and what the same streams are here.
+"""The tables of docs/comparison.md: configs that public repositories hold for other tools, and what the same streams are here.
 
 Their lines were counted once, at the commit named; ours are counted from docs/rivals/ each time. Counted on both sides: lines that are
-neither blank nor a comment.
+neither blank nor a comment. What our specs say, by kind of auth and of paging, is read from them too.
 """
 
 # ruff: noqa: INP001  beside a script, not a package
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, get_args
+
+import yaml
+
+from nexus_engine.contract.registry import build_registry
+from nexus_plugins.auth.tokens import Grant
+from nexus_plugins.sources.http.options import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "docs/rivals"
-COUNTED_ON: Final = "2026-11-23"
 _MANIFEST: Final = "airbyte-integrations/connectors/source-{}/manifest.yaml"
 
 
@@ -46,6 +52,26 @@ class Rival:
     def allowed(self) -> int:
         """A third of Airbyte's lines, all of dlt's."""
         return self.lines // 3 if self.tool == "Airbyte" else self.lines
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What our files say: `auth: basic`, `paginate: link`, `each: request`, `cursor: step`."""
+        documents = [yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) for path in self.ours]  # noqa: S506  texts only
+        return frozenset(kind for document in documents for kind in (*_kinds(document), *_kinds(document.get("source", {}))))
+
+
+def _kinds(words: Mapping[str, Any]) -> Iterator[str]:
+    for method, given in words.get("auth", {}).items():
+        part = given.get("grant", "client_credentials") if method == "oauth2" else ("cookies" if "cookies" in given else "token") if method == "login" else ""
+        yield f"auth: {method}" + (f", {part}" if part else "")
+    paginate = words.get("paginate", {})
+    yield from (f"paginate: {key}" for key in paginate)
+    yield from (f"stop_when: {word}" for word in paginate.get("stop_when", []))
+    yield from (f"each: {next(iter(given)) if isinstance(given, dict) else 'a list'}" for given in words.get("each", {}).values())
+    yield from (f"cursor: {key}" for key in words.get("cursor", {}))
+    yield from (f"errors: {key}" for rule in words.get("errors", []) for key in (*rule, f"then {rule.get('then')}"))
+    yield from (f"{key}: {words[key]}" for key in ("method",) if key in words)
+    yield from (key for key in ("json", "form") if key in words)
 
 
 def count(text: str) -> int:
@@ -103,7 +129,44 @@ RIVALS: tuple[Rival, ...] = (
         "zoom", "dlt", "users, meetings, registrants, polls", "OAuth2 for an account; a token for the next page; parent -> child -> grandchild; errors by text and status",
         "untitled-data-company/dlt-rest-api-tutorial", "zoom.py", "662f4a498d2a6541d71c205cea5b6d9d1f1f5dfb", 77,
     ),
+    _airbyte(
+        "sentry", "issues, projects, releases", "bearer; a token out of the Link header (here: the link itself); newest first, until what was read before",
+        "00dad342d513a87420a1b6e59d10fd09cec35fac", 87,
+    ),
+    _airbyte(
+        "twilio", "accounts, addresses, applications, alerts",
+        "basic; the next page as a path without a host, or as a whole URL; windows of a year; parent -> child; statuses that are left out or asked again",
+        "01245d0e3109b4649e0e03dcc85b6552011adfd4", 125, note="its class for dates is Python besides",
+    ),
+    Rival(
+        "fylr", "dlt", "objects of one type", "OAuth2 by user and password; a search by POST with offset, size and filter in its JSON body; the total is told; from the last change on",
+        "denkmalpflege-niedersachsen/dlt-source-fylr", "fylr/helpers.py", "419d21df48c32d7d07e4b32755df6b3b7302efc2", 64,
+        "over dlt's `RESTClient`: client and paginator, the auth class of `fylr/auth.py`, the config and search of its README; what follows linked objects is left out",
+    ),
 )  # fmt: skip
+
+# Kinds that an API can ask for and no config above says, each with what was found (November 2026). They are shown in capabilities.md.
+NOT_SAID: Final[Mapping[str, str]] = {
+    "auth: cookie": "no config of either tool was found that sends a key in a cookie; dlt has the words (`api_key` with `location: cookie`)",
+    "auth: login, cookies": "Airbyte's session authenticator takes its token from the answer's body, dlt's `rest_api` has no login",
+    "paginate: header": "dlt has the words (`header_cursor`); a token in a header of its own was found only in a tutorial's manifest and in a program's own copy of `rest_api`",
+}
+
+
+def asked_for() -> list[str]:
+    """Every kind of auth and of paging that a spec can say."""
+    parts = {"oauth2": get_args(Grant), "login": ("token", "cookies")}
+    methods = [f"auth: {name}{f', {part}' if part else ''}" for name in build_registry().auth for part in parts.get(name, ("",))]
+    return methods + [f"paginate: {kind}" for kind in KINDS]
+
+
+def kinds_table() -> str:
+    """The second table of docs/comparison.md: who says what."""
+    lines = ["| a spec says | in the configs of |", "| --- | --- |"]
+    for kind in asked_for():
+        names = ", ".join(rival.name for rival in RIVALS if kind in rival.kinds)
+        lines.append(f"| `{kind}` | {names or f'none: {NOT_SAID[kind]}'} |")
+    return "\n".join(lines)
 
 
 def table() -> str:

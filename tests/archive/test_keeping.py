@@ -167,6 +167,7 @@ def test_the_oldest_go_when_there_is_too_much(world, server):
     assert len(world.rows) == 4
 
 
+@pytest.mark.capability("Raw archive: retention by age and by size, oldest first", spec="archive: {keep: 90d, max_size: 10GB}")
 def test_what_is_too_old_goes_but_not_what_came_again(world, server):
     world.feed(archive="{keep: 10ms}")
     world.feed("other", more=PLAIN.replace("a.rows", "a.other"))

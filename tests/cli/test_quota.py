@@ -54,11 +54,16 @@ def test_a_run_stops_at_the_quota_and_goes_on_when_it_renews(days, api):
     store = Store.open(days / "data" / "state.db")
     store.save(f"quota:5/month:{api.url}", (0.0, 5.0))  # as if it were the month before
     store.close()
+    api.body = json.dumps({"rows": [{"day": f"2020-01-{n:02}", "v": n} for n in (5, 6, 7)]}).encode()
     done = command(days, "run", *words, "--json")
     assert done.returncode == 0, done.stderr
     assert len(api.asked) == 8
     assert len(set(api.asked)) == 4  # two series, four windows, none asked twice
     assert all(api.asked.count(path) == 2 for path in set(api.asked))
+
+    other = ("days", "--from", "2020-03-01", "--to", "2020-03-31")
+    expected = as_json(command(days, "plan", *other, "--json"))
+    assert (expected["left"], expected["requests_expected"], expected["rows_expected"], expected["runs"]) == (6, 6, 18, 1)
 
 
 @pytest.mark.capability("Budgets: plan of the next run", spec="nexus-engine plan FEED")

@@ -79,6 +79,15 @@ def test_a_query_has_a_deadline_and_a_memory_limit(engine):
     assert engine.rows("SELECT 1 AS x SETTINGS max_threads = 1", settings={"max_threads": 2}) == [{"x": 1}]
 
 
+def test_every_query_starts_from_the_limits_of_the_engine(engine):
+    names = {"max_execution_time": 600, "max_memory_usage": 4_294_967_296, "max_query_size": 16_777_216}
+    found = engine.rows("SELECT name, toUInt64(value) AS value FROM system.settings WHERE name IN ('max_execution_time', 'max_memory_usage', 'max_query_size')")
+    assert {row["name"]: row["value"] for row in found} == names
+    with pytest.raises(EngineError, match="[Mm]ax query size exceeded|max_query_size") as error:
+        engine.query(f"SELECT {' ' * 17_000_000} 1 FORMAT Null")
+    assert error.value.code == 62
+
+
 def test_queries_of_several_threads_run_side_by_side_and_more_than_there_are_sessions_wait(engine):
     engine.query("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
     threads = [threading.Thread(target=engine.query, args=(f"INSERT INTO t SELECT {n} + sleepEachRow(2.5)",)) for n in range(SESSIONS - 1)]

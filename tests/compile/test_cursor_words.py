@@ -4,6 +4,7 @@ import pytest
 from compile_harness import plan_of
 
 from nexus_engine.compile.problems import CompileError
+from nexus_engine.contract.options import Span
 
 FIELDS = {"n": "UInt64", "d": "Date", "t": "DateTime64(3)", "s": "String"}
 
@@ -37,3 +38,10 @@ def test_words_that_do_not_fit_the_field(words, path):
     with pytest.raises(CompileError) as caught:
         plan_of(FIELDS, cursor=words)
     assert [problem.path for problem in caught.value.problems] == [f"cursor.{path}"]
+
+
+@pytest.mark.parametrize("text", ["0.5", "-1", "1e3", "9007199254740993"])
+def test_a_distance_of_a_number_is_a_whole_one(text):
+    with pytest.raises(ValueError, match="a whole number"):
+        Span(text)
+    assert (float(Span("9007199254740992")), Span("12").counted) == (2.0**53, True)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nexus_engine.compile.feeds import load_feeds  # noqa: E402
 from nexus_engine.compile.plan import CursorPlan  # noqa: E402
 from nexus_engine.contract.registry import build_registry  # noqa: E402
 from nexus_engine.deliver.backfill import checked_range  # noqa: E402
+from nexus_engine.deliver.run import Limits  # noqa: E402
 from nexus_engine.deliver.session import Session  # noqa: E402
 from nexus_engine.deliver.windows import pieces  # noqa: E402
 from nexus_engine.errors import ConfigError  # noqa: E402
@@ -39,6 +41,7 @@ NOW = datetime(2024, 1, 12, tzinfo=UTC)
 class World:
     def __init__(self, root):
         self.root, self.file = root, root / "days.json"
+        self.limits, self.watch = None, lambda event: None
         (root / "sources.d").mkdir()
         self.feed(FEED)
         self.days({day: day for day in range(1, 12)})
@@ -60,7 +63,8 @@ class World:
         project = Project.load(self.root, registry=registry)
         plan = load_feeds(project, registry).plans["days"]
         self.events = []
-        with Session.open(project, registry, observers=Observers(self.events.append), now=lambda: NOW) as session:
+        with Session.open(project, registry, observers=Observers(self.events.append, self.watch), now=lambda: NOW) as session:
+            session.limits = self.limits or session.limits
             mover = checked_range(plan, *words, each, NOW).job if words else None
             report = session.run(plan, mover=mover)
             self.positions = session.store.positions("days")
@@ -89,6 +93,25 @@ def test_a_backfill_has_its_own_position_and_the_live_one_stays(world):
     assert (again.status, again.read, again.windows, world.asked) == ("empty", 0, 0, [])
     world.run()
     assert {line.split(" ")[1] for line in world.asked} == {"2024-01-11..2024-01-12"}, "the live run goes on where it was"
+
+
+@pytest.mark.capability("Backfill: progress", spec="nexus-engine run FEED --from 2020-01-01 --to 2021-01-01")
+def test_the_time_left_is_what_the_windows_so_far_took_for_those_to_come(world):
+    """Each time some windows are done the loop is held up: so long at least the run has taken by the next time."""
+    held_s, begun, told = 0.1, time.monotonic(), []
+
+    def watch(event):
+        if isinstance(event, WindowsDone):
+            told.append((event, time.monotonic() - begun))
+            time.sleep(held_s)
+
+    world.watch, world.limits = watch, Limits(batch_pages=1)
+    world.run("2024-01-01", "2024-01-10")
+    assert [event.done for event, _ in told] == [1, 2, 3, 4, 5, 6]
+    for number, (event, at_most_s) in enumerate(told):
+        to_come = (event.total - event.done) / event.done
+        assert held_s * number * to_come - 0.05 <= event.left_s <= at_most_s * to_come + 0.05
+    assert told[-1][0].left_s == 0
 
 
 @pytest.mark.capability("Backfill: an interrupted one goes on", spec="nexus-engine run FEED --from 2020-01-01 --to 2021-01-01")

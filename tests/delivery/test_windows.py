@@ -34,6 +34,8 @@ def test_a_time_is_asked_with_in_one_form_however_the_table_writes_it():
     for stored, sent in (
         ("2026-05-01 12:00:00", "2026-05-01T12:00:00Z"), ("2026-05-01 12:00:00.000", "2026-05-01T12:00:00Z"),
         ("2026-05-01 12:00:00.250", "2026-05-01T12:00:00.250Z"), ("2026-05-01 12:00:00.123456", "2026-05-01T12:00:00.123456Z"),
+        ("2026-05-01 12:00:00.123456000", "2026-05-01T12:00:00.123456Z"), ("2026-05-01 12:00:00.000000080", "2026-05-01T12:00:00.000000080Z"),
+        ("2026-05-01T14:00:00.123456789+02:00", "2026-05-01T12:00:00.123456789Z"),
     ):  # fmt: skip
         assert [unit.window.start for unit in units(rule, Position(cursor=stored), NOW)] == [sent]
 
@@ -87,6 +89,7 @@ def test_where_the_cursor_goes_when_a_window_ends(unit, seen, cursor):
 def test_cursors_compare_by_kind_not_by_spelling():
     assert greatest("number", "9", "10", None) == "10"
     assert greatest("datetime", "2026-01-01T00:00:00.5Z", "2026-01-01 00:00:00") == "2026-01-01T00:00:00.5Z"
+    assert greatest("datetime", "2026-01-01 00:00:00.000000070", "2026-01-01 00:00:00.00000008", "2026-01-01 00:00:00") == "2026-01-01 00:00:00.00000008"
     assert greatest("text", "9", "10") == "9"
 
 
@@ -103,8 +106,8 @@ def test_a_number_looks_back_by_a_number_and_never_before_initial():
     assert spans(NUMBER, Position()) == [("100", None, True)]
     assert spans(NUMBER, Position(cursor="20000000000000000001")) == [("19999999999999999996", None, True)]
     assert spans(NUMBER, Position(cursor="103")) == [("100", None, True)]
-    halves = CursorPlan(field="v", kind="number", lookback_s=0.5)
-    assert spans(halves, Position(cursor="10")) == [("9.5", None, True)]
+    halves = CursorPlan(field="v", kind="number", lookback_s=5)
+    assert spans(halves, Position(cursor="10.5")) == [("5.5", None, True)]
 
 
 @pytest.mark.capability("Incremental: end", spec="cursor: {field: block, initial: 100, step: 100, end: 350}")

@@ -139,7 +139,8 @@ def test_waiting_is_told():
 
 @pytest.mark.capability("Budgets: rate and concurrency of an API, shared by its feeds", spec="rate: 120/min\nconcurrency: 4")
 @pytest.mark.capability("Fan-out: bounded concurrency", spec="each: {symbol: [A, B, C, D]}\nconcurrency: 2")
-def test_concurrency_is_shared_by_the_feeds_of_an_api():
+@pytest.mark.parametrize(("policy", "allowed"), [(Policy(concurrency=2), 2), (Policy(), 8)])
+def test_concurrency_is_shared_by_the_feeds_of_an_api(policy, allowed):
     running, most, lock = [0], [0], threading.Lock()
 
     def script(request):
@@ -153,14 +154,13 @@ def test_concurrency_is_shared_by_the_feeds_of_an_api():
 
     with RawServer(script) as server:
         host = HttpHost(Redactor())
-        policy = Policy(concurrency=2)
 
         def feed(n):
             host.for_feed(f"feed{n}", api="api", policy=policy).send(HttpRequest("GET", server.url))
 
-        threads = [threading.Thread(target=feed, args=(n,)) for n in range(8)]
+        threads = [threading.Thread(target=feed, args=(n,)) for n in range(4 * allowed)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert most[0] == 2
+        assert most[0] == allowed

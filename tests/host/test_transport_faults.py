@@ -291,6 +291,24 @@ def test_each_limit_stops_the_feed_without_another_try(reply, policy, limit):
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault("5.10: every limit is met", behaviour="the error names the limit and says what to raise")
+def test_headers_up_to_their_limits_are_read():
+    """65,536 bytes, names, values and what stands between and behind them; 100 lines with the blank one."""
+
+    def headed(size=0, lines=2):
+        short = b"".join(b"X-%d: 1\r\n" % n for n in range(lines - 2))
+        head = b"Content-Length: 2\r\n" + short + b"".join(b"Y-%d: %s\r\n" % (n, b"y" * 9992) for n in range(size // 10_000))
+        rest = b"Z: %s\r\n" % (b"z" * (size - len(head) - 5)) if size else b""
+        return raw(b"HTTP/1.1 200 OK\r\n" + head + rest + b"\r\n{}")
+
+    for good in (headed(size=65_536), headed(lines=100)):
+        with RawServer(lambda _: good) as server:  # noqa: B023
+            assert Client().get(server.url + "/a").body == b"{}"
+    for bad, says in ((headed(size=65_537), "65,537 bytes; 65,536 are allowed"), (headed(lines=101), "headers are too large")):
+        with RawServer(lambda _: bad) as server, pytest.raises(StopFeed, match=says):  # noqa: B023
+            Client().get(server.url + "/a")
+
+
 @pytest.mark.fault("F9: a body over its limit, an endless body", behaviour="stops at `max_body`, before or while it comes")
 def test_an_endless_body_stops_at_the_limit():
     def pieces():

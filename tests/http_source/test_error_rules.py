@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -128,6 +129,36 @@ def test_smaller_pages_miss_nothing_and_stay_small_after_a_restart(paginate, ask
         assert [row for item in rest if item.body for row in json.loads(item.body)["rows"]] == ROWS[4:]
 
 
+@pytest.mark.capability("Paging: smaller pages on a declared error", spec="paginate: {cursor: next, param: after, limit: {param: limit, size: 10000}}\nerrors: [{path: error, matches: too large, then: smaller_page}]")
+@pytest.mark.parametrize(
+    "paginate", [{"cursor": "next", "param": "after"}, {"header": "X-Next", "param": "after"}, {"keyset": {"from": "id", "param": "after"}}], ids=["cursor", "header", "keyset"]
+)  # fmt: skip
+def test_smaller_pages_go_on_behind_what_was_read(paginate):
+    """Tokens say where to go on, whatever the size: the third page is too large in the middle, and none is asked for twice."""
+
+    def script(request):
+        after, size = request.query.get("after"), int(request.query["size"])
+        start = int(after) + 1 if after else 0
+        if size > (4 if start < 4 else 2):
+            return answer({"error": "Result window is too large"})
+        rows = ROWS[start : start + size]
+        more = {"after": str(start + size - 1)} if start + size < len(ROWS) else {}
+        return answer({"rows": rows, "next": more.get("after")}, headers={"X-Next": more["after"]} if more else {})
+
+    rules = [{"path": "error", "matches": "too large", "then": "smaller_page"}, {"path": "error"}]
+    words = {"paginate": {**paginate, "limit": {"param": "size", "size": "8"}}}
+    last = ["7/2"] if "keyset" in paginate else []  # a key goes on until nothing comes
+    with RawServer(script) as server:
+        whole = feed(server, rules, **words).read()
+        assert [row for item in whole if item.body for row in json.loads(item.body)["rows"]] == ROWS
+        asked = [f"{request.query.get('after', '')}/{request.query['size']}" for request in server.requests]
+        assert asked == ["/8", "/4", "3/4", "3/2", "5/2", *last]
+        server.requests.clear()
+        rest = feed(server, rules, **words).read(json.loads(json.dumps(whole[1].position)))
+        assert [row for item in rest if item.body for row in json.loads(item.body)["rows"]] == ROWS[6:]
+        assert [f"{request.query['after']}/{request.query['size']}" for request in server.requests] == ["5/2", *last]
+
+
 def test_a_page_that_cannot_be_smaller_is_an_error():
     rules = [{"path": "error", "then": "smaller_page"}]
     with RawServer(lambda _: answer({"error": "too large"})) as server:
@@ -226,6 +257,22 @@ def test_rows_of_csv_and_xml_that_are_no_error_are_read():
         with RawServer(lambda _: answer(body)) as server:  # noqa: B023
             [payload] = Feed({"endpoint": server.url, "errors": rules}, records, format=format, leaves=["id"]).read()
         assert [row["id"] for row in json.loads(payload.body)] == ["1", "9"]
+
+
+@pytest.mark.parametrize("format", ["xml", "csv", "jsonl"])
+def test_rules_see_the_beginning_of_a_body_in_lines_or_xml(format):
+    """65,536 bytes: an error is small, and stands at the beginning."""
+
+    def read(blanks):
+        body = "<!--" + " " * (blanks - 14) + "--><error>7</error>" if format == "xml" else "id,x" + " " * (blanks - 7) + "\n7,1\n"
+        with RawServer(lambda _: answer(body)) as server:
+            Feed({"endpoint": server.url, "errors": [rule]}, "." if format != "xml" else "error", format=format, leaves=["id"]).read()
+
+    rule = {"path": "error" if format == "xml" else "id", "equals": "7", "then": "stop"} if format != "jsonl" else {"matches": "7,1", "then": "stop"}
+    with pytest.raises(StopAll):
+        read(65_500)
+    with contextlib.suppress(PageError):  # read as rows, which for XML and JSON lines these are not
+        read(65_600)
 
 
 def test_text_where_json_was_due_may_mean_empty_but_half_an_answer_does_not():

@@ -4,6 +4,7 @@ changes nothing."""
 from __future__ import annotations
 
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import yaml
 from landing import landing
 from traffic import ROOT, SECRETS, project
 
+from nexus_engine.compile.feeds import load_feeds
+from nexus_engine.contract.registry import build_registry
+from nexus_engine.project.project import Project
 from nexus_engine.testing.replay import ReplayServer
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -30,6 +34,17 @@ def test_every_feed_is_recorded_and_has_a_test() -> None:
     feeds = {path.stem for path in (ROOT / "sources.d").glob("*.yaml") if not path.name.endswith(".test.yaml")}
     assert feeds == {path.name.removesuffix(".test.yaml") for path in (ROOT / "sources.d").glob("*.test.yaml")}
     assert feeds == {folder.name for folder in RECORDINGS.iterdir() if folder.is_dir()}
+
+
+def test_rows_of_a_test_tell_every_two_columns_apart() -> None:
+    """Were two columns of a feed swapped, `nexus-engine test` would see it: of any two there is a row with both, and other values."""
+    registry = build_registry()
+    plans = load_feeds(Project.load(ROOT, registry=registry), registry).plans
+    assert len(plans) == sum(folder.is_dir() for folder in RECORDINGS.iterdir())
+    for feed, plan in plans.items():
+        rows = yaml.load((ROOT / "sources.d" / f"{feed}.test.yaml").read_text(), Loader=yaml.BaseLoader)["rows"]
+        pairs = combinations([column.name for column in plan.target.columns], 2)
+        assert [(a, b) for a, b in pairs if not any({a, b} <= set(row) and row[a] != row[b] for row in rows)] == [], feed
 
 
 @pytest.mark.parametrize("feed", FEEDS)

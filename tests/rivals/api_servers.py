@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from raw_server import Raw, Request, answer
 
@@ -52,14 +52,20 @@ class Api:
     def refused(self, request: Request) -> Raw | None:
         return None
 
+    def in_vain(self) -> list[str]:
+        """Requests of the second runs that nothing can come of."""
+        return []
+
     def reply(self, request: Request) -> Raw | None:
         raise NotImplementedError
 
 
 class TokenApi(Api):
-    """OAuth2: gives tokens for ``grant``; each is good for ``uses`` requests, as one that was revoked."""
+    """OAuth2: gives tokens for ``grant``; each is good for ``uses`` requests, as one that was revoked. ``client`` is None where id and
+    secret stand in the form."""
 
-    path, client, grant, uses = "/token", ("id", "secret"), {}, 1000
+    path, grant, uses = "/token", {}, 1000
+    client: tuple[str, str] | None = ("id", "secret")
     given = 0
     good = ""
     left = 0
@@ -67,7 +73,7 @@ class TokenApi(Api):
     def refused(self, request: Request) -> Raw | None:
         if request.path == self.path:
             form = dict(parse_qsl(request.body.decode()))
-            if request.method != "POST" or request.headers.get("authorization") != basic(*self.client):
+            if request.method != "POST" or request.headers.get("authorization") != (basic(*self.client) if self.client else None):
                 return answer({"error": "invalid_client"}, 401)
             if {**form, **self.grant} != form:
                 return answer({"error": "unsupported_grant_type", "form": sorted(form)}, 400)
@@ -427,3 +433,107 @@ class Zoom(TokenApi):
                 return None
         page, following = cut(rows, int(request.query.get("next_page_token") or 0), 2)
         return answer({"page_size": 2, "next_page_token": str(following) if following else "", name: page})
+
+
+# ---------------------------------------------------------------------------------------------------------------- sentry
+
+
+class Sentry(Api):
+    """A bearer token; newest first; the Link header always has a next page, and says whether anything is on it."""
+
+    issues = [{"id": str(700 + n), "title": f"KeyError {n}", "level": ("error", "info")[n % 2], "count": str(3 * n), "lastSeen": f"{iso(at(20 * n))[:-1]}.{n:06}Z"} for n in range(1, 8)]
+    projects = [{"id": str(n), "slug": f"shop-{n}", "name": f"Shop {n}", "dateCreated": f"{iso(at(9 * n))[:-1]}.000{n}00Z"} for n in range(1, 6)]
+    releases = [{"id": 40 + n, "version": f"1.{n}.0", "newGroups": n % 3, "dateCreated": f"{iso(at(3 * n))[:-1]}.500000Z"} for n in range(9)]
+    refused = keyed(lambda request: request.headers.get("authorization") == "Bearer sentry-token")
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words)
+        self.asked: list[str] = []
+
+    def reply(self, request: Request) -> Raw | None:
+        match request.path.split("/")[3:]:
+            case ["projects", "acme", "shop", "issues", ""]:
+                newer = request.query["query"].removeprefix("lastSeen:>")
+                rows, date = [row for row in self.issues if row["lastSeen"][:19] > newer[:19]], "lastSeen"
+            case ["organizations", "acme", "projects" | "releases" as kind, ""]:
+                rows, date = getattr(self, kind), "dateCreated"
+            case _:
+                return None
+        self.asked.append(f"{request.path}?{request.query.get('cursor', '')}")
+        rows = sorted(rows, key=lambda row: row[date], reverse=True)
+        start = int(request.query.get("cursor", "0:0:0").split(":")[1])
+        page, more = rows[start : start + 2], start + 2 < len(rows)
+        query = "&".join(f"{name}={quote(value)}" for name, value in request.query.items() if name != "cursor")
+        link = ", ".join(
+            f'<{self.url}{request.path}?{query}&cursor=0:{to}:{way}>; rel="{name}"; results="{str(there).lower()}"; cursor="0:{to}:{way}"'
+            for name, to, way, there in (("previous", max(0, start - 2), 1, start > 0), ("next", start + 2, 0, more))
+        )
+        return answer(page, headers={"Link": link})
+
+    def in_vain(self) -> list[str]:
+        """Behind a page with something that is known, nothing is new."""
+        return [page for number, page in enumerate(self.asked) if page in self.asked[:number] and not page.endswith("?")]
+
+
+# ---------------------------------------------------------------------------------------------------------------- twilio
+
+
+class Twilio(Api):
+    """Basic; the next page as a path, at one host, and as a whole URL at the other; what an account does not have is a 404."""
+
+    accounts = [{"sid": f"AC{n}", "friendly_name": f"Account {n}", "status": "active", "date_created": at(n).strftime("%a, %d %b %Y %H:%M:%S +0000")} for n in range(5)]
+    alerts = [
+        {"sid": f"NO{n}", "date_generated": iso(at(-100 * n)), "error_code": str(11200 + n), "log_level": "error", "alert_text": f"sourceComponent=140{n}"} for n in range(7)
+    ]  # fmt: skip
+    refused = keyed(lambda request: request.headers.get("authorization") == basic("AC0", "twilio-token"))
+
+    @staticmethod
+    def addresses(account: str) -> Rows:
+        return [{"sid": f"AD{account[2:]}{n}", "account_sid": account, "friendly_name": f"Office {n}", "city": "Oslo", "iso_country": "NO"} for n in range(3)]
+
+    @staticmethod
+    def applications(account: str) -> Rows:
+        return [{"sid": f"AP{account[2:]}{n}", "account_sid": account, "friendly_name": f"App {n}", "voice_url": None if n else "https://example.com/voice"} for n in range(2)]
+
+    def reply(self, request: Request) -> Raw | None:
+        query = request.query
+        start, size = int(query.get("Page", 0)), min(2, int(query["PageSize"]))
+        match request.path.split("/")[1:]:
+            case ["2010-04-01", "Accounts.json"]:
+                name, rows = "accounts", self.accounts
+            case ["2010-04-01", "Accounts", account, "Addresses.json" | "Applications.json" as kind]:
+                name = kind.removesuffix(".json").lower()
+                if account == "AC3":
+                    return answer({"code": 20404, "message": "not found"}, 404)
+                rows = getattr(self, name)(account)
+            case ["v1", "Alerts"]:
+                name, rows = "alerts", [row for row in self.alerts if query["StartDate"] <= row["date_generated"] <= query["EndDate"]]
+            case _:
+                return None
+        page, following = cut(rows, start, size)
+        path = f"{request.path}?{'&'.join(f'{name}={quote(value)}' for name, value in {**query, 'Page': str(following)}.items())}" if following else None
+        if name == "alerts":
+            return answer({name: page, "meta": {"page_size": size, "next_page_url": path and f"https://monitor.twilio.com{path}"}})
+        return answer({name: page, "page_size": size, "next_page_uri": path})
+
+
+# ------------------------------------------------------------------------------------------------------------------ fylr
+
+
+class Fylr(TokenApi):
+    """OAuth2 by user and password, id and secret in the form; a search by POST, its offset, size and filter in the body."""
+
+    path, client, uses = "/api/oauth2/token", None, 3
+    grant = {"grant_type": "password", "username": "fylr-user", "password": "fylr-password", "scope": "offline", "client_id": "fylr-id", "client_secret": "fylr-secret"}
+    items = [{"_system_object_id": 500 + n, "_last_modified": iso(at(10 * n)), "item": {"title": None if n == 2 else f"Mill {n}"}, "_tags": [{"_id": n}]} for n in range(8)]
+
+    def reply(self, request: Request) -> Raw | None:
+        if (request.path, request.method) != ("/api/v1/search", "POST"):
+            return None
+        body = json.loads(request.body)
+        [wanted] = body["search"]
+        if (body["objecttypes"], body["format"], wanted["type"], wanted["field"]) != (["item"], "long", "range", "_last_modified"):
+            return answer({"error": "no such search"}, 400)
+        rows = [row for row in self.items if row["_last_modified"] >= wanted["from"]]
+        page, _ = cut(rows, body.get("offset", 0), min(3, body["limit"]))
+        return answer({"objects": page, "count": len(rows), "offset": body.get("offset", 0), "limit": body["limit"]})

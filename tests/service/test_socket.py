@@ -1,5 +1,6 @@
 """The owner socket: verbs, events, tables and errors cross it unchanged; a dead owner is noticed; nobody else may open it."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -14,7 +15,7 @@ from nexus_engine.errors import NexusError, Reconnect, StopFeed
 from nexus_engine.events import RunStarted
 from nexus_engine.service import socket_path
 from nexus_engine.service.socket_client import connect
-from nexus_engine.service.socket_server import MAX_BODY_BYTES, SocketServer
+from nexus_engine.service.socket_server import MAX_BODY_BYTES, MAX_CONNECTIONS, SocketServer
 from nexus_engine.service.wire import Remote
 
 
@@ -91,6 +92,25 @@ def test_calls_side_by_side(served):
     for thread in threads:
         thread.join()
     assert sorted(answers) == list(range(20))
+
+
+def test_no_more_connections_than_there_may_be(served):
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(MAX_CONNECTIONS)]
+    try:
+        for each in waiting:
+            each.connect(str(served / "nexus.sock"))
+        with socket.socket(socket.AF_UNIX) as late:
+            late.connect(str(served / "nexus.sock"))
+            late.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert late.recv(100) == b""
+    finally:
+        for each in waiting:
+            each.close()
+    while True:  # until the closed ones are noticed
+        with contextlib.suppress(NexusError):
+            assert connect(served).call("echo", {}) == {"you said": {}}
+            break
 
 
 def test_only_the_user_may_open_it(served):

@@ -124,6 +124,17 @@ def test_mistakes_of_a_field(field, path, code, word):
     check(HEAD + f"fields:\n  d: Date\n  v: {field}\ntarget: {{table: a.b}}\n", path, code, word)
 
 
+@pytest.mark.parametrize(("sql", "fits"), [
+    ("(" * 50 + "1" + ")" * 50, True), ("(" * 51 + "1" + ")" * 51, False), ("1" + " " * 19_999, True), ("1" + " " * 20_000, False),
+])  # fmt: skip
+def test_sql_of_a_field_has_an_end(sql, fits):
+    feed = HEAD + f"fields:\n  d: Date\n  v: {{type: UInt8, sql: '{sql}'}}\ntarget: {{table: a.b}}\n"
+    if fits:
+        assert problems_of(feed) == []
+    else:
+        check(feed, "fields.v.sql", "too-deep", "50 brackets deep and 20000 characters long")
+
+
 @pytest.mark.parametrize(("source", "path", "code", "word"), SOURCES)
 def test_mistakes_of_a_source(source, path, code, word):
     check(f"name: x\nsource: {source}\nfields: {{d: Date}}\ntarget: {{table: a.b}}\n", path, code, word)

@@ -182,7 +182,7 @@ def charts() -> dict[str, list[Answer]]:
         for name in quote if symbol == "QQQ" else ():
             quote[name][3] = None
         meta = {"currency": "USD", "symbol": symbol, "gmtoffset": 0 if coin else -18000, "exchangeTimezoneName": "UTC" if coin else "America/New_York", "dataGranularity": "1d"}
-        result: dict[str, Any] = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [quote], "adjclose": [{"adjclose": quote["close"]}]}}
+        result: dict[str, Any] = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [quote], "adjclose": [{"adjclose": [close and round(close - 0.5, 6) for close in quote["close"]]}]}}
         if symbol == "GLD":
             result = {"meta": meta, "indicators": {"quote": [{}], "adjclose": [{}]}}
         params = [("interval", "1d"), ("period1", "946684800"), ("period2", str(NOW_S - 14 * 3600))]
@@ -211,7 +211,7 @@ def llama_pools() -> dict[str, list[Answer]]:
         rows.append({
             "chain": random.choice(["Ethereum", "Base", "Solana"]), "project": random.choice(["lido", "aave-v3", "pendle"]), "symbol": "STETH",
             "tvlUsd": random.choice([random.randrange(10**9), round(random.uniform(1e4, 1e9), 3)]), "apyBase": base, "apyReward": None if number % 3 else 1.25,
-            "apy": base, "rewardTokens": None if number % 3 else ["0xabc"], "pool": f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:32]}",
+            "apy": round(base + 1.25, 5) if base and number % 3 == 0 else base, "rewardTokens": None if number % 3 else ["0xabc"], "pool": f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:32]}",
             "apyPct1D": None, "stablecoin": number % 2 == 0, "ilRisk": "no", "exposure": "single", "predictions": {"predictedClass": None},
             "poolMeta": None if number % 2 else "2 days unstaking", "count": number, "outlier": False, "underlyingTokens": ["0x0000000000000000000000000000000000000000"],
         })  # fmt: skip
@@ -348,9 +348,9 @@ def reddit() -> dict[str, list[Answer]]:
         posts: list[dict[str, Any]] = []
         for number in range(110 if subreddit == "wallstreetbets" else 6):
             posts.append({"kind": "t3", "data": {
-                "name": f"t3_{subreddit[:2].lower()}{number:04d}", "id": f"{number:04d}", "subreddit": subreddit, "title": f"Made up {number} — “quoted”", "selftext": "",
+                "name": f"t3_{subreddit[:2].lower()}{number:04d}", "id": f"{number:04d}", "subreddit": subreddit, "title": f"Made up {number} — “quoted”", "selftext": "Some text" if number == 3 else "",
                 "author": random.choice([None, "[deleted]", "someone"]), "created_utc": NOW_S - 4000.0 - number * 60, "created": NOW_S + 24800.0, "score": random.randrange(-3, 9000),
-                "num_comments": random.randrange(900), "upvote_ratio": 0.93, "edited": random.choice([False, True, NOW_S - 100.0]), "link_flair_text": None,
+                "num_comments": random.randrange(900), "upvote_ratio": 0.93, "edited": random.choice([False, True, NOW_S - 100.0]), "link_flair_text": "Discussion" if number == 3 else None,
                 "url": f"https://www.reddit.com/r/{subreddit}/{number}", "stickied": number < 2,
             }})  # fmt: skip
         pages: list[tuple[list[dict[str, Any]], str | None]] = [(posts, None)]

@@ -17,6 +17,7 @@ _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 
 _UNIT_BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 2**20, "GiB": 2**30}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)")
 _CALENDAR = re.compile(r"(\d+)(mo|y)")
+_WHOLE = 2**53  # up to here a float is every whole number
 _QUOTA = re.compile(r"(\d+)/(hour|day|month)")
 _RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|min|m|h|d))")
 
@@ -85,6 +86,8 @@ class Span(Duration):
                 raise ValueError("a duration like 30d or 1mo, or a whole number") from None
             self.counted = False
             return self
+        if int(plain) > _WHOLE:
+            raise ValueError(f"a duration like 30d or 1mo, or a whole number up to {_WHOLE}")
         self = float.__new__(cls, plain)
         self.months, self.text, self.counted = 0, plain, True
         return self

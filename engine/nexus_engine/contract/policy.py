@@ -87,7 +87,7 @@ class Policy(Options, frozen=True):
         Annotated[int, Meta(ge=1, le=256)] | None,
         Meta(description="requests of the API in flight at once; above 1, pages whose number is known are fetched side by side"),
     ] = None
-    timeout: Annotated[Duration | None, Meta(description="the longest one request may take, first byte to last; 60s")] = None
+    timeout: Annotated[Duration | None, Meta(description="the longest one request may take, from its host's name to its last byte; 60s unless given")] = None
     retry: Annotated[RetryOptions | None, Meta(description="attempts and waits")] = None
     hosts: Annotated[
         tuple[str, ...], Meta(description="other hosts that redirects and next-links may lead to; credentials are never sent there")

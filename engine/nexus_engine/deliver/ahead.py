@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from nexus_engine.deliver.batch import Bench, Worked, explain, work
 from nexus_engine.deliver.stage import Stage
+
+AHEAD: Final = 3  # batches that are closed and have not landed: one lands, one is mapped, one waits
 
 
 @dataclass(frozen=True)

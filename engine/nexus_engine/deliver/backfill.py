@@ -25,7 +25,7 @@ from nexus_engine.contract.source import Window
 from nexus_engine.deliver import replace
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.report import RunReport
-from nexus_engine.deliver.windows import Position, Unit, order, pieces, start_of, text_in, units
+from nexus_engine.deliver.windows import Position, Unit, as_asked, order, pieces, start_of, text_in, units
 from nexus_engine.errors import ConfigError
 from nexus_engine.spec.spelling import nearest
 
@@ -160,7 +160,7 @@ def without_rules(plan: Plan, names: Sequence[str]) -> Any:
 def _bound(plan: Plan, cursor: CursorPlan, text: str) -> str:
     try:
         if cursor.kind in ("date", "datetime"):
-            return text_in(cursor.kind, order("datetime", text))
+            return as_asked(cursor.kind, text)
         order(cursor.kind, text)
     except (ValueError, InvalidOperation):
         shown = {"date": "a date like 2024-01-31", "datetime": "a time like 2024-01-31T09:30:00Z"}.get(cursor.kind, "a number")

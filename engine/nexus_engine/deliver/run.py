@@ -21,7 +21,7 @@ from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
-from nexus_engine.deliver.ahead import Ahead
+from nexus_engine.deliver.ahead import AHEAD, Ahead
 from nexus_engine.deliver.batch import Bench, Worked, select
 from nexus_engine.deliver.books import books_of, counts_of, enter, landed, refused_of
 from nexus_engine.deliver.drift import Watch
@@ -89,7 +89,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
                 crash.point("stage.closed")
                 ahead.begin(stage, _bench(line, report))
             # Of three, one waits behind the one that is mapped, so that mapping never waits for what is delivered meanwhile.
-            if len(ahead) > 2 or (ahead.ready and (len(ahead) > 1 or (stage is None and not line.watch.holds))):
+            if len(ahead) >= AHEAD or (ahead.ready and (len(ahead) > 1 or (stage is None and not line.watch.holds))):
                 _deliver(line, ahead, report)
         stopped = halt.is_set()
         while ahead:

@@ -13,6 +13,7 @@ The cursor moves only when a window ends: sources may list newest first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +25,8 @@ import msgspec
 
 from nexus_engine.compile.plan import WINDOW_END, CursorPlan
 from nexus_engine.contract.source import Window
+
+_FINER = re.compile(r"\.[0-9]{6}([0-9]{1,3})")
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,7 +62,7 @@ def order(kind: str, text: str) -> Any:
     if kind == "date":
         return text[:10]
     if kind == "datetime":
-        return moment(text)
+        return moment(text), _finer(text)
     return text
 
 
@@ -83,6 +86,21 @@ def moment(text: str) -> datetime:
         text = text[: min(end, dot + 7)] + text[end:]
     value = datetime.fromisoformat(text)
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _finer(text: str) -> str:
+    """The digits of a time behind its microseconds, which `moment` cuts: "" or up to three."""
+    found = _FINER.search(text)
+    return found[1].rstrip("0") if found else ""
+
+
+def as_asked(kind: str, text: str) -> str:
+    """A date or time as a request has it, whole: a time in UTC, as ISO 8601 has it."""
+    value = moment(text)
+    finer = _finer(text) if kind == "datetime" else ""
+    if not finer:
+        return text_in(kind, value)
+    return f"{value.astimezone(UTC).isoformat(timespec='microseconds')[:26]}{finer:0<3}Z"
 
 
 def text_in(kind: str, value: datetime) -> str:
@@ -109,7 +127,7 @@ def cursor_text(kind: str, text: str) -> str:
             raise ValueError(text)
         return _digits(number)
     if kind in ("date", "datetime"):
-        return text_in(kind, parsedate_to_datetime(text) if "," in text else moment(text))
+        return text_in(kind, parsedate_to_datetime(text)) if "," in text else as_asked(kind, text)
     return text
 
 
@@ -133,7 +151,7 @@ def start_of(rule: CursorPlan, position: Position) -> str | None:
     if position.cursor is None:
         return rule.initial or None
     if rule.kind == "text" or not (rule.lookback_s or rule.lookback_months):
-        return text_in(rule.kind, moment(position.cursor)) if rule.kind == "datetime" else position.cursor
+        return as_asked(rule.kind, position.cursor) if rule.kind == "datetime" else position.cursor
     if rule.kind == "number":
         lower = Decimal(position.cursor) - Decimal(str(rule.lookback_s))
         return rule.initial if rule.initial and lower < Decimal(rule.initial) else _digits(lower)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 MAX_CHARS: Final = 65_536
+_FRACTION = re.compile(r"[.,]([0-9]+)")
 _DATE_FORMAT = re.compile(r"(?:[^%]|%[YymdHMSjUWGuVaAbBpIf%])*")
 
 
@@ -22,13 +23,25 @@ def _moment(value: Any) -> datetime:
 
 def epoch(value: Any) -> int:
     """Whole seconds since 1970-01-01 UTC."""
-    return int(_moment(value).timestamp())
+    return epoch_ns(value) // 10**9
 
 
 def epoch_ms(value: Any) -> int:
     """Whole milliseconds since 1970-01-01 UTC."""
-    moment = _moment(value)
-    return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
+    return epoch_ns(value) // 10**6
+
+
+def epoch_us(value: Any) -> int:
+    """Whole microseconds since 1970-01-01 UTC."""
+    return epoch_ns(value) // 1000
+
+
+def epoch_ns(value: Any) -> int:
+    """Nanoseconds since 1970-01-01 UTC."""
+    moment = _moment(value)  # which knows no more than microseconds: what is finer is read from the text
+    written = _FRACTION.search(value) if isinstance(value, str) else None
+    below_s = int(written[1][:9].ljust(9, "0")) if written else moment.microsecond * 1000
+    return int(moment.replace(microsecond=0).timestamp()) * 10**9 + below_s
 
 
 def date(value: Any, format: str = "%Y-%m-%d") -> str:
@@ -60,6 +73,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "date": date,
     "epoch": epoch,
     "epoch_ms": epoch_ms,
+    "epoch_ns": epoch_ns,
+    "epoch_us": epoch_us,
     "float": lambda value: float(str(value)),
     "int": lambda value: int(str(value)),
     "lower": lambda value: str(value).lower(),

@@ -93,9 +93,9 @@ class CursorSpec(Block, frozen=True, kw_only=True):
     ] = msgspec.field(default="", name="from")
     type: Annotated[Literal["", "date", "datetime", "number", "text"], Meta(description="with `from`: what its values are")] = ""
     initial: Annotated[str, Meta(description="where the first run starts, in the type of the field, or `type`")] = ""
-    lookback: Annotated[Span | None, Meta(description="how far before the position each run asks again; for a number, a number")] = None
+    lookback: Annotated[Span | None, Meta(description="how far before the position each run asks again; for a number, a whole number")] = None
     step: Annotated[
-        Span | None, Meta(description="length of one window; calendar units align to the calendar; for a number, a number, and `end`")
+        Span | None, Meta(description="length of one window; calendar units align to the calendar; for a number, a whole number, and `end`")
     ] = None
     delay: Annotated[Duration | None, Meta(description="how long values take to be complete: windows end so long before now")] = None
     end: Annotated[str, Meta(description="the last value ever asked for")] = ""

@@ -223,6 +223,8 @@ def _translate(error: Exception, text: str) -> _Refused:
     if "flow" in context and mark.index < len(text) and _breaks_flow(text, error):
         message = "this value stands unquoted inside `{ }` or `[ ]`, where [ ] { } , ' and : have a meaning of their own"
         return _Refused("flow-quote", message, line, col, _QUOTE_HINT)
+    if "nesting depth" in problem:  # newer versions of libyaml have a bound of their own, which is met in front of ours
+        return _Refused("yaml-too-deep", f"nested deeper than {MAX_DEPTH} levels", line, col)
     if "mapping values are not allowed" in problem:
         return _Refused("yaml-syntax", "a second `: ` in one line", line, col, "quote the value, or indent a new block")
     if "cannot start any token" in problem:

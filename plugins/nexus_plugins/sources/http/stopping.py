@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 _NO: Final = frozenset({"", "false", "0", "no", "n", "null", "none"})
-_MS_FROM: Final = 100_000_000_000  # a count since 1970 from here on is of milliseconds
+_FINER_FROM: Final = 100_000_000_000  # a count since 1970 from here on is of milliseconds; each thousand times more, of micro- and nanoseconds
 
 
 def is_true(value: Any) -> bool:
@@ -21,7 +21,7 @@ def is_true(value: Any) -> bool:
 
 def reached(value: Any, start: str | None) -> bool:
     """Whether a record's value is at or before the window's start. Numbers compare as numbers; ISO dates and times, and
-    seconds or milliseconds since 1970, as instants; what cannot be compared is not reached."""
+    counts since 1970, as instants; what cannot be compared is not reached."""
     if start is None or value is UNSET or value is None:
         return False
     mine, theirs = _number(value), _number(start)
@@ -32,8 +32,13 @@ def reached(value: Any, start: str | None) -> bool:
         begin = instant(start)
         if begin is None:
             return False
-        theirs = Decimal(str(begin)) * (1000 if abs(mine) >= _MS_FROM else 1)
+        theirs = Decimal(str(begin)) * _per_second(mine)
     return mine <= theirs
+
+
+def _per_second(count: Decimal) -> int:
+    """How many of them are a second, by the size of a count since 1970."""
+    return int(1000 ** sum(abs(count) >= _FINER_FROM * 1000**finer for finer in range(3)))
 
 
 def _number(value: Any) -> Decimal | None:
