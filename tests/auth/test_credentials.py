@@ -225,3 +225,21 @@ def test_mistakes_inside_a_credential_are_told_with_their_place(tmp_path, words,
     problems = world.load().problems
     assert (problems[0].path, problems[0].line) == (path, 6)
     assert says in problems[0].message + problems[0].suggestion
+
+
+def test_a_quota_used_up_before_a_login_is_no_wrong_password(tmp_path):
+    """The login costs what a request costs: the second process has one credit left, and a login needs two."""
+    with RawServer(lambda request: answer({"token": "t0"} if request.path == "/login" else {"rows": [{"id": 1}], "credits": 4})) as server:
+        words = f'{{url: "{server.url}/login", json: {{password: right}}, token: token}}'
+        world = Broker(tmp_path, server.url)
+        world.feed("spent", f", quota: [7/day], cost: {{credits: 2, path: credits}}, auth: {{login: {words}}}")
+        feeds = world.load()
+        for _ in range(2):
+            with Session.open(world.project, REGISTRY) as session:
+                report = session.run(feeds.plans["spent"])
+        assert [request.path for request in server.requests] == ["/login", "/spent"]
+    [error] = report.errors
+    assert error.kind == "BudgetSpent"
+    assert error.what.startswith("the login: the quota of 7/day is used up but for 1, and a request costs 2")
+    assert "the quota renews at" in error.do and "credentials" not in error.do
+    assert report.warnings == ["left to do: 1 of 1 partitions: the feed from its start"]
