@@ -13,6 +13,7 @@ from dataclasses import replace
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.source import Payload, ReadRequest
+from nexus_plugins.sources.http.body import misfits
 from nexus_plugins.sources.http.levels import WrongShape
 
 
@@ -20,6 +21,7 @@ def payloads(request: ReadRequest, response: HttpResponse, ending: Payload) -> I
     """The payloads behind the request's position; ``ending`` is the last one, without its records.
 
     Raises:
+        Cut: the body turns out to be damaged.
         WrongShape: the body, or a part of it, is not of the feed's format.
     """
     assert response.file is not None
@@ -63,9 +65,8 @@ def _behind(request: ReadRequest, response: HttpResponse, safe: int, ending: Pay
 
 def _pieces(request: ReadRequest, response: HttpResponse) -> Iterator[tuple[int, Piece]]:
     try:
-        yield from enumerate(request.host.stream(response, want=request.want), 1)
+        with misfits():
+            yield from enumerate(request.host.stream(response, want=request.want), 1)
     except LookupError as error:
         if "absent" not in request.records.empty:
             raise WrongShape(str(error.args[0] if error.args else error)) from None
-    except ValueError as error:
-        raise WrongShape(str(error)) from None
