@@ -257,6 +257,12 @@ def test_a_login_that_the_engines_stop_ends_says_nothing_of_credentials():
         assert caught.value.where == f"{server.url}/login"
 
 
+@pytest.mark.parametrize("words", [{"login": {"url": "http://x", "token": "a..b"}}, {"oauth2": {"token_url": "http://x", "token": "a..b"}}])
+def test_a_token_that_a_template_made_no_path_of_is_no_bug_of_the_plugin(words):
+    with pytest.raises(StopFeed, match=r"`auth\.(login|oauth2)` is not right: not a path: a name is missing at character 3"):
+        Client(words)
+
+
 def test_no_token_in_events_messages_or_recordings(tmp_path):
     api = Api(rotate=True)
 

@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta
 
 from nexus_engine.contract.auth import AuthHttp
 from nexus_engine.contract.host import HttpRequest, HttpResponse
-from nexus_engine.contract.options import Duration, Options
+from nexus_engine.contract.options import Duration, Options, Url
 from nexus_engine.contract.records import lookup, parse_path
 from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
 
@@ -38,7 +38,7 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 class OAuth2Options(Options, frozen=True):
     """`auth: {oauth2: {token_url: ..., grant: ..., client_id: ..., client_secret: ...}}`"""
 
-    token_url: Annotated[str, Meta(description="URL that gives tokens")]
+    token_url: Annotated[Url, Meta(description="URL that gives tokens")]
     grant: Annotated[Grant, Meta(description="what is shown for a token")] = "client_credentials"
     client_id: Annotated[str, Meta(description="the application's id")] = ""
     client_secret: Annotated[str, Meta(description="the application's secret")] = ""
@@ -61,12 +61,17 @@ class OAuth2Options(Options, frozen=True):
         for name in _NEEDS.get(str(grant), ()):
             if not options.get(name):
                 yield name, f"`grant: {grant}` needs `{name}`"
+        yield from _no_path(options)
+
+    def __post_init__(self) -> None:
+        for _, message in _no_path({"token": self.token}):
+            raise ValueError(message)
 
 
 class LoginOptions(Options, frozen=True):
     """`auth: {login: {url: ..., json: {...}, token: data.token}}`"""
 
-    url: Annotated[str, Meta(description="URL of the login")]
+    url: Annotated[Url, Meta(description="URL of the login")]
     method: Annotated[Literal["POST", "GET"], Meta(description="HTTP method")] = "POST"
     json: Annotated[dict[str, Any] | None, Meta(description="JSON body")] = None
     form: Annotated[dict[str, str], Meta(description="form body")] = {}
@@ -83,6 +88,21 @@ class LoginOptions(Options, frozen=True):
             yield "", "needs exactly one of `token` and `cookies`"
         if options.get("json") and options.get("form"):
             yield "form", "`json` and `form` are two bodies"
+        yield from _no_path(options)
+
+    def __post_init__(self) -> None:
+        for _, message in _no_path({"token": self.token}):
+            raise ValueError(message)
+
+
+def _no_path(options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The problem of a `token` that is no path."""
+    text = options.get("token")
+    if isinstance(text, str) and "{{" not in text:
+        try:
+            parse_path(text)
+        except ValueError as error:
+            yield "token", str(error)
 
 
 @dataclass(frozen=True)
