@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -165,6 +168,49 @@ def test_each_feed_sends_the_credential_it_names(tmp_path):
     assert sent == {"/papers": ("research-secret", None, False), "/orders": (None, "Bearer trading-secret", False), "/own": (None, None, True)}
 
 
+class Together:
+    """Answers wait until all of ``at_once`` are under way, and then for one more that must not come. ``most``: how many were, by credential."""
+
+    def __init__(self, at_once):
+        self.at_once, self.lock = at_once, threading.Lock()
+        self.now, self.most, self.at_most = Counter(), Counter(), 0
+        self.reached, self.passed = threading.Event(), threading.Event()
+
+    def __call__(self, request):
+        who = request.headers["authorization"]
+        with self.lock:
+            self.now[who] += 1
+            self.most[who] = max(self.most[who], self.now[who])
+            self.at_most = max(self.at_most, self.now.total())
+            if self.now.total() >= self.at_once:
+                self.reached.set()
+            if self.now.total() > self.at_once:
+                self.passed.set()
+        self.reached.wait(5)
+        self.passed.wait(0.2)
+        with self.lock:
+            self.now[who] -= 1
+        return answer({"rows": [{"id": 1}]})
+
+
+@pytest.mark.capability("Auth: several named credentials per API", spec='credentials: {research: {bearer: "{{ secrets.RESEARCH }}", concurrency: 2}, trading: {bearer: "{{ secrets.TRADING }}", concurrency: 1}}\ncredential: research')
+def test_each_credential_has_its_own_requests_in_flight_shared_by_its_feeds(tmp_path):
+    together = Together(at_once=3)
+    with RawServer(together) as server:
+        world = Broker(tmp_path, server.url)
+        words = "  research: {bearer: research, concurrency: 2}\n  trading: {bearer: trading, concurrency: 1}\n"
+        (tmp_path / "apis.d" / "broker.yaml").write_text(f"name: broker\nbase_url: {server.url}\nconcurrency: 8\ncredentials:\n{words}")
+        for name, credential in (("papers", "research"), ("notes", "research"), ("orders", "trading"), ("fills", "trading")):
+            world.feed(name, f', credential: {credential}, each: {{item: [a, b, c]}}, params: {{item: "{{{{ each.item }}}}"}}')
+        feeds = world.load()
+        assert not feeds.problems, feeds.problems
+        with Session.open(world.project, REGISTRY) as session, ThreadPoolExecutor() as pool:
+            assert [report.status for report in pool.map(session.run, feeds.plans.values())] == ["ok"] * 4
+        assert len(server.requests) == 12
+    assert together.most == {"Bearer research": 2, "Bearer trading": 1}
+    assert together.at_most == 3  # one does not wait for the other
+
+
 def test_secrets_of_credentials_that_no_feed_uses_may_be_unset(tmp_path):
     world = Broker(tmp_path, env="RESEARCH_KEY=research-secret\n")
     world.feed("papers", ", credential: research")
@@ -225,3 +271,21 @@ def test_mistakes_inside_a_credential_are_told_with_their_place(tmp_path, words,
     problems = world.load().problems
     assert (problems[0].path, problems[0].line) == (path, 6)
     assert says in problems[0].message + problems[0].suggestion
+
+
+def test_a_quota_used_up_before_a_login_is_no_wrong_password(tmp_path):
+    """The login costs what a request costs: the second process has one credit left, and a login needs two."""
+    with RawServer(lambda request: answer({"token": "t0"} if request.path == "/login" else {"rows": [{"id": 1}], "credits": 4})) as server:
+        words = f'{{url: "{server.url}/login", json: {{password: right}}, token: token}}'
+        world = Broker(tmp_path, server.url)
+        world.feed("spent", f", quota: [7/day], cost: {{credits: 2, path: credits}}, auth: {{login: {words}}}")
+        feeds = world.load()
+        for _ in range(2):
+            with Session.open(world.project, REGISTRY) as session:
+                report = session.run(feeds.plans["spent"])
+        assert [request.path for request in server.requests] == ["/login", "/spent"]
+    [error] = report.errors
+    assert error.kind == "BudgetSpent"
+    assert error.what.startswith("the login: the quota of 7/day is used up but for 1, and a request costs 2")
+    assert "the quota renews at" in error.do and "credentials" not in error.do
+    assert report.warnings == ["left to do: 1 of 1 partitions: the feed from its start"]

@@ -222,6 +222,47 @@ def test_no_token(reply, error, says):
         assert all(request.path == "/token" for request in server.requests)
 
 
+@pytest.mark.parametrize(
+    ("status", "does"),
+    [
+        (401, "check the credentials under `auth`"),
+        (404, "there is no such address: check the URL under `auth`"),
+        (405, "there is no such address: check the URL and the method under `auth`"),
+        (415, "the server will answer the same again; mend the request"),
+    ],
+)
+@pytest.mark.parametrize("method", ["oauth2", "login"])
+def test_what_to_do_about_a_login_that_is_refused(status, does, method):
+    with RawServer(lambda _: answer({"error": "no"}, status)) as server:
+        words = oauth2(server) if method == "oauth2" else {"login": {"url": f"{server.url}/login", "token": "token"}}
+        with pytest.raises(StopFeed, match=f"(the token request|the login).* HTTP {status}; the body begins: .*no") as caught:
+            Client(words).get(server)
+        assert caught.value.do == does
+        assert len(server.requests) == 1
+
+
+def test_a_login_that_the_engines_stop_ends_says_nothing_of_credentials():
+    stop = threading.Event()
+
+    def busy(_):
+        stop.set()
+        return answer("", 503)
+
+    with RawServer(busy) as server:
+        host = HttpHost(Redactor(), clock=FakeClock(), auth=AUTH)
+        feed = host.for_feed("one", policy=Policy(auth={"login": {"url": f"{server.url}/login", "token": "token"}}), stop=stop)
+        with pytest.raises(StopFeed, match="the login: the engine stops") as caught:
+            feed.send(HttpRequest("GET", f"{server.url}/rows"))
+        assert caught.value.do == ""
+        assert caught.value.where == f"{server.url}/login"
+
+
+@pytest.mark.parametrize("words", [{"login": {"url": "http://x", "token": "a..b"}}, {"oauth2": {"token_url": "http://x", "token": "a..b"}}])
+def test_a_token_that_a_template_made_no_path_of_is_no_bug_of_the_plugin(words):
+    with pytest.raises(StopFeed, match=r"`auth\.(login|oauth2)` is not right: not a path: a name is missing at character 3"):
+        Client(words)
+
+
 def test_no_token_in_events_messages_or_recordings(tmp_path):
     api = Api(rotate=True)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nexus_engine.contract.format import Streaming
+from nexus_engine.contract.format import Cut, Streaming
 from nexus_engine.contract.records import Want
 from nexus_engine.host.body import Limits
 from nexus_engine.host.unpack import Unpacking
@@ -189,9 +189,15 @@ def test_packed_bodies_and_cut_ones(kind):
     pieces = streamed(form, packed, 50_000)
     assert len(pieces) > 3
     assert b",".join(piece.text[1:-1] for piece in pieces) == body.strip().replace(b"\n", b",")
-    for cut in (packed[:-3], packed[: len(packed) // 2], b"", b"<html>"):
-        with pytest.raises(ValueError, match="damaged|cut|not a zip"):
-            streamed(form, cut, 50_000)
+    form.require_end(io.BytesIO(packed))
+    for cut in (packed[:-3], packed[: len(packed) // 2], packed[:2], b""):
+        for look in (lambda: streamed(form, cut, 50_000), lambda: form.require_end(io.BytesIO(cut))):  # noqa: B023  called at once
+            with pytest.raises(Cut, match=f"the {kind} body of {len(cut):,} bytes .*(damaged|cut)" if cut else "empty.*cut"):
+                look()
+    for other in (b"<html>", b'{"error": "no such day"}'):
+        with pytest.raises(ValueError, match=f"^the body is not a {kind} file, which `compression` says it is$") as caught:
+            streamed(form, other, 50_000)
+        assert not isinstance(caught.value, Cut)
     whole = Unpacking(JsonFormat(JsonOptions()), kind)
     assert not isinstance(whole, Streaming)
     assert list(whole.pieces(PACK[kind](b"[1]"), content_type="", want=ALL)) == [b"[1]"]
@@ -208,3 +214,26 @@ def test_members_of_a_zip():
     assert [json.loads(piece) for piece in pieces] == [[{"a": "1"}], [{"a": "2"}]]
     with pytest.raises(LookupError, match="no members of the zip match '\\*.xml'; it has: a.csv, b.csv, readme.txt"):
         list(Unpacking(CsvFormat(CsvOptions()), "zip", "*.xml").pieces(body, content_type="", want=ALL))
+
+
+def test_what_is_wrong_in_a_member_names_it():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a/0.csv", b"# 1\nid,v\n1,2\n")
+        archive.writestr("a/1.csv", b"# 1\nid,v\n1,2\n# 4\n# 5\n1,2,3\n")
+    body = out.getvalue()
+    form = Unpacking(CsvFormat(CsvOptions(comment="#")), "zip", "a/*")
+
+    def whole(body, leaf):
+        return list(form.pieces(body, content_type="", want=Want(".", (leaf,))))
+
+    def in_pieces(body, leaf):
+        return streamed(form, body, 10, want=Want(".", (leaf,)))
+
+    for look in (whole, in_pieces):
+        with pytest.raises(ValueError, match=r"^a/1\.csv, line 6: 3 fields; the header has 2$"):
+            look(body, "id")
+        with pytest.raises(ValueError, match=r"^a/0\.csv: the header has no column 'x'; it has: id, v$"):
+            look(body, "x")
+        with pytest.raises(Cut, match=r"^the member 'a/1\.csv' of the zip \(27 bytes in it\) is damaged.*CRC"):
+            look(body.replace(b"1,2,3\n", b"1,2,4\n"), "id")

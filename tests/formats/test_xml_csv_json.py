@@ -113,6 +113,13 @@ def rows(body, leaves, content_type="text/csv", **options):
         (b"# made today\n1|2\n# end\n", {"delimiter": "|", "comment": "#", "columns": ("a", "b")}, [{"b": "2", "a": "1"}]),
         (b"Title\n\na;b\n1;'2'\n", {"delimiter": ";", "quote": "'", "skip": 2}, [{"b": "2", "a": "1"}]),
         (b'a\tb\n"1\t2\n', {"delimiter": "\t", "quote": ""}, [{"b": "2", "a": '"1'}]),
+        (b'a,b\n1,"x\n# y\nz"\n2,w\n# end\n', {"comment": "#"}, [{"b": "x\n# y\nz", "a": "1"}, {"b": "w", "a": "2"}]),
+        (b'a,b\n1,"x\n# y"\n', {"comment": "#"}, [{"b": "x\n# y", "a": "1"}]),
+        (b'a,b\n"1\nTotal",2\n# "\n\nTotal,"2\nx\n', {"comment": "#", "until": "Total"}, [{"b": "2", "a": "1\nTotal"}]),
+        (b'a,b\n1,x\\\n# y\n', {"comment": "#", "escape": "\\"}, [{"b": "x\n# y", "a": "1"}]),
+        (b'a,b\n1,"2\n#3,"4\n5,6\n', {"comment": "#", "quote": ""}, [{"b": '"2', "a": "1"}, {"b": "6", "a": "5"}]),
+        (b'# made\n#a,b\n# 0\n1,2\n', {"comment": "#", "header": "#a", "optional": ("a",)}, [{"b": "2", "a": None}]),
+        (b'x,"\n"a\n",b\n1,2\n# 3\n', {"comment": "#", "header": '"a'}, [{"b": "2", "a": "1"}]),
         ("a,b\né,2\n".encode("latin-1"), {"encoding": "latin-1"}, [{"b": "2", "a": "é"}]),
         (b"a,b\n", {}, []),
         (b"a\n1\n", {"optional": ("b",)}, [{"b": None, "a": "1"}]),
@@ -125,8 +132,12 @@ def test_csv(body, options, records):
 @pytest.mark.parametrize(
     ("body", "options", "error", "says"),
     [
-        (b"a,b\n1,2\n3\n", {}, ValueError, "line 3 has 1 fields; the header has 2"),
-        (b"a,b\n1,2,3\n", {}, ValueError, "line 2 has 3 fields"),
+        (b"a,b\n1,2\n3\n", {}, ValueError, "line 3: 1 fields; the header has 2"),
+        (b"a,b\n1,2,3\n", {}, ValueError, "line 2: 3 fields"),
+        (b"# x\na,b\n1,2\n# y\n# z\n3\n", {"comment": "#"}, ValueError, "line 6: 1 fields"),
+        (b'Note\n# x\na,b\n"1\n# in a field",2\n# y\n3\n', {"comment": "#", "header": "a,"}, ValueError, "line 7: 1 fields"),
+        (b'# x\na,b\n# y\n1,"2"3\n', {"comment": "#"}, ValueError, "line 4: "),
+        (b'a,b\n1,"2\nTotal,3\n', {"until": "Total"}, ValueError, "line 3: unexpected end of data"),
         (b"a,c\n1,2\n", {}, ValueError, "no column 'b'; it has: a, c"),
         (b"a,b,b\n1,2,3\n", {}, ValueError, "'b' more than once"),
         (b'a,b\n1,"2', {}, ValueError, "line 2: unexpected end of data"),
@@ -142,6 +153,21 @@ def test_csv_that_is_refused(body, options, error, says):
         rows(body, ["b", "a"], **options)
 
 
+@pytest.mark.capability("Formats: charset from header, BOM or declaration", spec="format: csv")
+@pytest.mark.parametrize(
+    ("body", "content_type", "options", "wanted"),
+    [
+        ("é".encode("latin-1"), "text/csv; charset=ISO-8859-1", {}, "é"),
+        ("é".encode("cp1252"), 'text/csv; header=present; Charset="windows-1252"', {}, "é"),
+        ("é".encode(), "text/csv", {}, "é"),
+        ("é".encode(), "text/csv; charset=ISO-8859-1", {"encoding": "utf-8"}, "é"),  # what the spec says goes first
+        ("é".encode(), "text/csv; charset=ISO-8859-1", {}, "Ã©"),
+    ],
+)
+def test_the_server_names_the_charset_of_csv(body, content_type, options, wanted):
+    assert rows(b"a,b\n1," + body + b"\n", ["b"], content_type, **options) == [{"b": wanted}]
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=20))
 def test_whatever_csv_writes_is_read_back(pairs):
     import csv
@@ -152,6 +178,24 @@ def test_whatever_csv_writes_is_read_back(pairs):
     csv.writer(out).writerows([("a", "b"), *pairs])
     got = rows(out.getvalue().encode(), ["a", "b"])
     assert [(row["a"], row["b"]) for row in got] == pairs
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.text('#"\n\r,xT', max_size=12)), min_size=1, max_size=8), st.lists(st.integers(0, 8), max_size=5))
+def test_comments_between_rows_change_nothing_whatever_the_fields_hold(pairs, places):
+    import csv
+    import io
+
+    def written(row):
+        out = io.StringIO(newline="")
+        csv.writer(out, quoting=csv.QUOTE_ALL if isinstance(row[0], int) else csv.QUOTE_MINIMAL).writerow(row)
+        return out.getvalue()
+
+    texts = [written(("a", "b")), *map(written, pairs)]
+    for place in places:
+        texts.insert(min(place, len(texts)), '# it\'s "a comment\r\n')
+    body = "".join([*texts, 'T "the end\r\n', "1\r\n"]).encode()
+    got = rows(body, ["a", "b"], comment="#", until="T")
+    assert [(row["a"], row["b"]) for row in got] == [(str(a), b) for a, b in pairs]
 
 
 @pytest.mark.capability("Formats: JSON", spec="format: json")

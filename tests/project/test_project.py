@@ -185,3 +185,15 @@ def test_secrets_are_asked_for_by_name():
         secrets("NOPE")
     assert secrets.for_replay()("NOPE").reveal() == "placeholder-NOPE"
     assert "from" not in repr(secrets) + repr(dict(secrets)) + str(pickle.dumps(dict(secrets)))
+
+
+def test_the_address_of_an_api_is_judged_in_its_file_and_its_rules_are_no_mistake_of_a_feed(tmp_path, registry):
+    api = "name: x\nbase_url: {url}\nerrors: [{{status: 413, then: smaller_page}}]\n"
+    feed = "name: a\nsource: {api: x, path: b}\nfields: {a: String}\ntarget: {table: t.a}\n"
+    write(tmp_path, {"apis.d/x.yaml": api.format(url="htp://x.org"), "sources.d/a.yaml": feed})
+    [problem] = Project.load(tmp_path, None, registry=registry).problems
+    assert (problem.path, problem.line, problem.code) == ("base_url", 2, "wrong-value")
+    assert problem.message == "expected a URL of http or https, like https://api.example.com/v1"
+    write(tmp_path, {"apis.d/x.yaml": api.format(url='"https://{{ vars.host }}/v1"'), "nexus.yaml": "vars: {host: x.org}\n"})
+    project = Project.load(tmp_path, None, registry=registry)
+    assert (*project.problems, *load_feeds(project, registry).problems) == ()

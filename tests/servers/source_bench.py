@@ -15,6 +15,7 @@ from nexus_engine.contract.source import Partition, Payload, ReadRequest, Window
 from nexus_engine.host.feed_host import FeedHost
 from nexus_engine.host.http import HttpHost
 from nexus_engine.host.redact import Redactor
+from nexus_engine.host.unpack import Unpacking
 from nexus_plugins.sources.http.source import HttpSource
 
 REGISTRY = build_registry()
@@ -24,7 +25,7 @@ class Feed:
     """One feed. ``read`` collects what came before an error too: ``got`` holds the payloads."""
 
     def __init__(
-        self, options: dict[str, Any], records: Records | str = ".", *, format: str = "json", leaves=(), format_options=None, secret="",
+        self, options: dict[str, Any], records: Records | str = ".", *, format: str = "json", leaves=(), format_options=None, secret="", compression="",
     ) -> None:
         self.options = msgspec.convert(options, HttpSource.options, strict=False, dec_hook=decode_text)
         self.records = records if isinstance(records, Records) else Records(path=records)
@@ -37,7 +38,8 @@ class Feed:
         kind: Any = REGISTRY.formats[format].cls
         typed = msgspec.convert(format_options or {}, kind.options, strict=False, dec_hook=decode_text)
         http = self.http_host.for_feed("feed", run_id="r1", policy=self.options, stop=self.stop)
-        self.host = FeedHost(http, kind(typed), self.stop)
+        made = kind(typed)
+        self.host = FeedHost(http, Unpacking(made, compression) if compression else made, self.stop)
         self.leaves = tuple(leaves)
         self.got: list[Payload] = []
         self.window = Window()

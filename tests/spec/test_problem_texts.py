@@ -74,6 +74,23 @@ SOURCES = [
     ("{endpoint: 'https://x.org', auth: {oauth2: {token_url: 'https://x.org/t', grant: refresh_token}}}", "source.auth.oauth2.refresh_token", "plugin-option", "needs"),
     ("{endpoint: 'https://x.org', auth: {oauth2: {token_url: 'https://x.org/t', grant: pasword}}}", "source.auth.oauth2.grant", "wrong-value", "`password`"),
     ("{endpoint: 'https://x.org', auth: {login: {url: 'https://x.org/t', token: a, cookies: b}}}", "source.auth.login", "plugin-option", "exactly one"),
+    ("{endpoint: 'ftp://x.org/a'}", "source.endpoint", "wrong-value", "a URL of http or https"),
+    ("{endpoint: '127.0.0.1/a'}", "source.endpoint", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'https:///a'}", "source.endpoint", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'x.org/{{ vars.place }}'}", "source.endpoint", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'ftp://{{ vars.place }}'}", "source.endpoint", "wrong-value", "a URL of http or https"),
+    ("{base_url: 'htp://x.org', path: a}", "source.base_url", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'https://x.org', each: {s: {request: {endpoint: x.org}, column: a}}}", "source.each.s.request.endpoint", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'https://x.org', auth: {login: {url: x.org/login, token: a}}}", "source.auth.login.url", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'https://x.org', auth: {oauth2: {token_url: 'x.org:443/token'}}}", "source.auth.oauth2.token_url", "wrong-value", "a URL of http or https"),
+    ("{endpoint: 'https://x.org', auth: {login: {url: 'https://x.org/t', token: data..token}}}", "source.auth.login.token", "plugin-option", "not a path: a name is missing at character 6"),
+    ("{endpoint: 'https://x.org', auth: {oauth2: {token_url: 'https://x.org/t', client_id: c, token: 'a..b'}}}", "source.auth.oauth2.token", "plugin-option", "not a path: a name is missing at character 3"),
+    ("{endpoint: 'https://x.org', errors: [{path: a}, {status: 413, then: smaller_page}]}", "source.errors[1].then", "plugin-option", "needs `paginate.limit`"),
+    ("{endpoint: 'https://x.org', paginate: {page: p}, errors: [{status: 413, then: smaller_page}]}", "source.errors[0].then", "plugin-option", "needs `paginate.limit`"),
+    ("{endpoint: 'https://x.org', errors: [{status: 700}]}", "source.errors[0].status", "wrong-value", "a whole number of at most 599"),
+    ("{endpoint: 'https://x.org', errors: [{path: a, equals: '{{ vars.place }}'}, {status: 700}]}", "source.errors[1].status", "wrong-value", "a whole number of at most 599"),
+    ("{endpoint: 'https://x.org', format: {fwf: {columns: {a: {width: 5}, b: {start: 3, width: 4}}}}}", "source.format.fwf.columns.b", "plugin-option", "begins at 3, before `a` ends at 5"),
+    ("{endpoint: 'https://x.org', format: {fwf: {columns: {a: {start: 9, width: 1}, b: {start: 0, width: 4}}}}}", "source.format.fwf.columns.b", "plugin-option", "begins at 0, before `a` ends at 10"),
     ("{endpoint: 'https://x.org', paginate: {cursor: next}}", "source.paginate", "wrong-value", "param goes with"),
     ("{endpoint: 'https://x.org', paginate: {keyset: {from: id}}}", "source.paginate.keyset", "wrong-value", "exactly one"),
     ("{endpoint: 'https://x.org', paginate: {page: p, stop_when: short_pge}}", "source.paginate.stop_when", "wrong-value", "`short_page`"),
@@ -138,6 +155,21 @@ def test_sql_of_a_field_has_an_end(sql, fits):
 @pytest.mark.parametrize(("source", "path", "code", "word"), SOURCES)
 def test_mistakes_of_a_source(source, path, code, word):
     check(f"name: x\nsource: {source}\nfields: {{d: Date}}\ntarget: {{table: a.b}}\n", path, code, word)
+
+
+RIGHT = [
+    "{endpoint: '{{ vars.place }}/a'}",
+    "{endpoint: 'http{{ vars.place }}'}",
+    "{endpoint: 'HTTPS://{{ vars.place }}.org:8080/a?b=ftp://c'}",
+    "{endpoint: 'https://x.org', auth: {login: {url: 'https://{{ vars.place }}/t', token: '{{ vars.place }}'}}}",
+    "{endpoint: 'https://x.org', paginate: {page: p, limit: {param: n, size: 10}}, errors: [{status: 413, then: smaller_page}]}",
+    "{endpoint: 'https://x.org', format: {fwf: {columns: {a: {width: 5}, b: {start: 5, width: 4}, c: {start: 10}}}}}",
+]
+
+
+@pytest.mark.parametrize("source", RIGHT)
+def test_what_is_no_mistake_of_a_source(source):
+    assert problems_of(f"name: x\nsource: {source}\nfields: {{d: Date}}\ntarget: {{table: a.b}}\n") == []
 
 
 WORDS = [  # (template, the word that is wrong, its column in `<template>`, what was meant)

@@ -9,6 +9,10 @@ from nexus_engine.contract.options import Options
 from nexus_engine.contract.records import Want
 
 
+class Cut(ValueError):
+    """What came of a body is the beginning of one, or damaged: it may be whole when it is asked for again."""
+
+
 class Format(Protocol):
     """Pure. ``flat`` formats have no record structure of their own: each JSON text they give is a list of flat objects
     ``{leaf path: text or null}`` and the query's records are that list; the others (JSON) keep the body's own structure.
@@ -16,6 +20,7 @@ class Format(Protocol):
     A format whose records are the lines of the body says ``lines = True``: its JSON texts are lists, and `records:` has no path.
 
     Raises:
+        Cut: the body is not whole.
         ValueError: the body is not of this format; says what and where, never more than 40 characters of the body.
         LookupError: the record path is absent from the body.
     """

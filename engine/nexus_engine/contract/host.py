@@ -174,6 +174,15 @@ class Host(Protocol):
         the same body."""
         ...
 
+    def require_end(self, response: HttpResponse) -> None:
+        """For such an answer whose body the server ended by closing the connection, where a compressed file says itself where it ends.
+
+        Raises:
+            Cut: it does not end.
+            ValueError: it is no such file.
+        """
+        ...
+
     def stopping(self) -> bool:
         """True once the engine drains: a source returns at its next page boundary."""
         ...

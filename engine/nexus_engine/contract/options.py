@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import msgspec
 
+Place = tuple[str | int, ...]
+Objection = tuple[str | Place, str]
 JSON = Any  # what msgspec.json can decode: None, bool, int, float, str, list, dict[str, JSON]
 
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -20,6 +22,13 @@ _CALENDAR = re.compile(r"(\d+)(mo|y)")
 _WHOLE = 2**53  # up to here a float is every whole number
 _QUOTA = re.compile(r"(\d+)/(hour|day|month)")
 _RATE = re.compile(r"(\d+)/(?:(\d+)?(ms|s|min|m|h|d))")
+
+# With a template in it, what is known in front of that: `{{ vars.base }}/v1` may be anything, `127.0.0.1/{{ each.id }}` has no scheme.
+_URL = r"^([hH][tT][tT][pP][sS]?://[^/?#\s]|[^:/?#\s]*\{\{)"
+Url = Annotated[str, msgspec.Meta(pattern=_URL)]
+"""A URL of http or https, or a template that may become one."""
+FORMS: Final[Mapping[str, str]] = {_URL: "a URL of http or https, like https://api.example.com/v1"}
+"""Patterns of texts that say themselves where a template may stand: what is due, in words."""
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, omit_defaults=True):
@@ -31,8 +40,9 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
     request_keys: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
-    def problems(cls, options: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:  # noqa: ARG003  for those that override it
-        """(key, or "" for the whole; message) of what the types alone cannot say, for `validate-config`: "give `endpoint` or `path`".
+    def problems(cls, options: Mapping[str, JSON]) -> Iterable[Objection]:  # noqa: ARG003  for those that override it
+        """(key, or "" for the whole; message) of what the types alone cannot say, for `validate-config`: "give `endpoint` or `path`". A key
+        inside the options is a tuple, `("errors", 1, "then")`; it is told where it stands, and not again in a file that takes it over.
 
         Args:
             options: as written, the API's merged under the feed's: scalars are texts and may be unrendered templates.
@@ -187,7 +197,9 @@ def misfit(error: msgspec.ValidationError, *, json: bool = False) -> str:
         unit = "character" if found[1] == "str" else "entry"
         units = unit if found[6] == "1" else "entries" if unit == "entry" else "characters"
         return f"expected {due} of {bound}{found[6]} {units}" + (f", found {found[7]}" if found[7] else "")
-    return f"expected {due} of the form {found[8]}" if found[8] else f"expected {due}"
+    if found[8]:
+        return "expected " + next((words for form, words in FORMS.items() if repr(form)[1:-1] == found[8]), f"{due} of the form {found[8]}")
+    return f"expected {due}"
 
 
 def _other_misfit(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from nexus_engine.contract.options import ByteSize, Duration, Options, Quota, Rate
+from nexus_engine.contract.options import ByteSize, Duration, Objection, Options, Quota, Rate
 from nexus_engine.contract.records import parse_path
 
 _NONE = re.compile(r"0+(?:\.0*)?[A-Za-z]*")  # a size or a length of time as written
@@ -95,7 +95,7 @@ class Policy(Options, frozen=True):
     max_body: Annotated[ByteSize | None, Meta(description="the largest body read, as sent; 256MB. Decompressed: twice that")] = None
 
     @classmethod
-    def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    def problems(cls, options: Mapping[str, Any]) -> Iterable[Objection]:
         for key in ("timeout", "max_body"):
             if _NONE.fullmatch(str(options.get(key))):
                 yield key, "with 0 no answer is ever read; leave it out for the default"

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from nexus_engine.contract.format import Format, Piece, Streaming
 from nexus_engine.contract.host import HttpResponse, SourceHttp
 from nexus_engine.contract.records import Want
+from nexus_engine.host.unpack import Unpacking
 
 # Bytes of a body that is read in pieces. Larger ones get fresh memory from the system each time, which costs more than the copy; and a
 # refused record is looked for among all of its piece.
@@ -52,6 +53,10 @@ class FeedHost:
         assert response.file is not None
         want = replace(want, lines=want.lines and response.size >= _LINES_FROM)
         return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
+
+    def require_end(self, response: HttpResponse) -> None:
+        if isinstance(self._format, Unpacking) and response.file is not None:
+            self._format.require_end(response.file)
 
     def stopping(self) -> bool:
         return self._stop.is_set()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from nexus_engine.contract.options import ByteSize, Duration
+from nexus_engine.contract.options import ByteSize, Duration, Url
 from nexus_engine.contract.policy import RetryOptions
 from nexus_engine.contract.records import Records
 from nexus_engine.spec.model import Block
@@ -20,7 +20,7 @@ class ApiFile(Block, frozen=True, kw_only=True):
     name: Annotated[str, Meta(pattern=_FILE_NAME, description="the API's name; the file is `<name>.yaml`")]
     description: Annotated[str, Meta(description="one line for people")] = ""
     plugin: Annotated[str, Meta(description="the kind of source; `http` unless named")] = "http"
-    base_url: Annotated[str, Meta(description="what every feed's `path` is appended to")] = ""
+    base_url: Annotated[Url, Meta(description="what every feed's `path` is appended to")] = ""
     records: Annotated[Records | str | None, Meta(description="where the records are, for feeds that do not say")] = None
     format: Annotated[
         str | dict[str, dict[str, Any]] | None, Meta(description="format of the bodies, for feeds that do not say")

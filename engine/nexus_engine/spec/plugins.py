@@ -105,7 +105,7 @@ def check_method(report: Report, path: Path, entries: Mapping[str, Any], registr
         check_value(report, (*path, name), given, kind)
         if report.clean(*path, name) and isinstance(given, Mapping) and hasattr(kind, "problems"):
             for key, message in kind.problems(given):
-                report.add((*path, name, key) if key else (*path, name), "plugin-option", message)
+                report.add((*path, name, *_steps(key)), "plugin-option", message)
 
 
 def check_format(report: Report, path: Path, node: Any, registry: Registry) -> None:
@@ -137,14 +137,21 @@ def _types(options: type) -> dict[str, Any]:
 
 
 def check_values(report: Report, path: Path, own: Mapping[str, Any], options: type) -> None:
-    """Each option of this file that holds no template is read as its type: what a schema cannot say is found here."""
+    """Each option of this file that holds no template, or each item of one, is read as its type: what a schema cannot say is found here."""
     types = _types(options)
     for key, value in own.items():
-        if key in types and report.clean(*path, key) and not _templated(value):
+        for first, part in _whole_parts(value) if key in types and report.clean(*path, key) else ():
             try:
-                convert(value, types[key])
+                convert(part, types[key])
             except msgspec.ValidationError as error:
-                report.add(_error_path(report, (*path, key), error), "wrong-value", misfit(error))
+                report.add(_error_path(report, (*path, key), error, first), "wrong-value", misfit(error))
+
+
+def _whole_parts(value: Any) -> list[tuple[int, Any]]:
+    """The value, where no template is in it; else the items without one, each as a list, and its number."""
+    if not _templated(value):
+        return [(0, value)]
+    return [(number, [item]) for number, item in enumerate(value) if not _templated(item)] if isinstance(value, list) else []
 
 
 def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: type) -> None:
@@ -155,12 +162,24 @@ def check_whole(report: Report, path: Path, merged: Mapping[str, Any], options: 
         if name not in merged:
             report.add((*path, name), "missing-key", f"`{name}` is missing")
     for key, message in options.problems(merged):  # type: ignore[attr-defined]
-        report.add((*path, key) if key else path, "plugin-option", message)
+        if isinstance(key, str) or _stands(report, (*path, *key)):
+            report.add((*path, *_steps(key)), "plugin-option", message)
     if report.clean(*path) and not _templated(merged):
         try:
             convert(dict(merged), options)
         except msgspec.ValidationError as error:
             report.add(_error_path(report, path, error), "wrong-value", misfit(error))
+
+
+def _steps(key: str | Path) -> Path:
+    """What a plugin says of the place of a problem, as a path."""
+    return key if isinstance(key, tuple) else (key,) if key else ()
+
+
+def _stands(report: Report, path: Path) -> bool:
+    """Whether this file has something there: an option may come from the API's file."""
+    assert report.root is not None
+    return find(report.root, path)[0] is not find(report.root, path[:-1])[0]
 
 
 def check_windowed(report: Report, source: MappingNode, merged: Mapping[str, Any], options: type, *, window: bool | None) -> None:
@@ -181,9 +200,11 @@ def _templated(value: Any) -> bool:
     return isinstance(value, list) and any(_templated(item) for item in value)
 
 
-def _error_path(report: Report, path: Path, error: msgspec.ValidationError) -> Path:
-    """The place a msgspec error names, as far as this file has it (an option may come from the API's file)."""
-    full = (*path, *error_steps(error))
+def _error_path(report: Report, path: Path, error: msgspec.ValidationError, first: int = 0) -> Path:
+    """The place a msgspec error names, as far as this file has it (an option may come from the API's file); of a list that begins
+    with item ``first``."""
+    steps = error_steps(error)
+    full = (*path, steps[0] + first, *steps[1:]) if steps and isinstance(steps[0], int) else (*path, *steps)
     assert report.root is not None
     while len(full) > len(path) and find(report.root, full)[0] is find(report.root, full[:-1])[0]:
         full = full[:-1]

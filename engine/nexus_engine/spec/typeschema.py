@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from nexus_engine.contract.options import ByteSize, Duration, Quota, Rate, Span
+from nexus_engine.contract.options import FORMS, ByteSize, Duration, Quota, Rate, Span
 from nexus_engine.contract.policy import CostOptions
 from nexus_engine.spec.model import FieldSpec
 
@@ -120,7 +120,8 @@ def _scalar(info: inspect.Type, templates: bool) -> Schema:
     if isinstance(info, inspect.StrType):
         schema: Schema = {"type": list(SCALARS)}
         if info.pattern is not None:
-            schema |= _patterned(list(SCALARS), info.pattern, f"text of the form {info.pattern}", templates)
+            words = FORMS.get(info.pattern)
+            schema |= _patterned(list(SCALARS), info.pattern, words or f"text of the form {info.pattern}", templates and words is None)
         if info.min_length is not None:
             schema["minLength"] = info.min_length
         return schema

@@ -17,13 +17,15 @@ from msgspec import UNSET, Meta
 
 from nexus_engine.contract.auth import AuthHttp
 from nexus_engine.contract.host import HttpRequest, HttpResponse
-from nexus_engine.contract.options import Duration, Options
+from nexus_engine.contract.options import Duration, Options, Url
 from nexus_engine.contract.records import lookup, parse_path
-from nexus_engine.errors import RetryLater, StopFeed
+from nexus_engine.errors import BudgetSpent, RetryLater, StopFeed
 
 _EARLY_S: Final = 60.0  # a token is renewed so long before it expires, or a tenth of its life
 _KEPT: Final = "nothing was asked; the position is kept"
 _FORM: Final = ("content-type", "application/x-www-form-urlencoded")
+_ABSENT: Final = frozenset({404, 405, 410})
+_REFUSALS: Final = frozenset({400, 401, 403, 422}) | _ABSENT  # answers that say something of the address or the credentials
 
 Grant = Literal["client_credentials", "refresh_token", "password"]
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -36,7 +38,7 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 class OAuth2Options(Options, frozen=True):
     """`auth: {oauth2: {token_url: ..., grant: ..., client_id: ..., client_secret: ...}}`"""
 
-    token_url: Annotated[str, Meta(description="URL that gives tokens")]
+    token_url: Annotated[Url, Meta(description="URL that gives tokens")]
     grant: Annotated[Grant, Meta(description="what is shown for a token")] = "client_credentials"
     client_id: Annotated[str, Meta(description="the application's id")] = ""
     client_secret: Annotated[str, Meta(description="the application's secret")] = ""
@@ -59,12 +61,17 @@ class OAuth2Options(Options, frozen=True):
         for name in _NEEDS.get(str(grant), ()):
             if not options.get(name):
                 yield name, f"`grant: {grant}` needs `{name}`"
+        yield from _no_path(options)
+
+    def __post_init__(self) -> None:
+        for _, message in _no_path({"token": self.token}):
+            raise ValueError(message)
 
 
 class LoginOptions(Options, frozen=True):
     """`auth: {login: {url: ..., json: {...}, token: data.token}}`"""
 
-    url: Annotated[str, Meta(description="URL of the login")]
+    url: Annotated[Url, Meta(description="URL of the login")]
     method: Annotated[Literal["POST", "GET"], Meta(description="HTTP method")] = "POST"
     json: Annotated[dict[str, Any] | None, Meta(description="JSON body")] = None
     form: Annotated[dict[str, str], Meta(description="form body")] = {}
@@ -81,6 +88,21 @@ class LoginOptions(Options, frozen=True):
             yield "", "needs exactly one of `token` and `cookies`"
         if options.get("json") and options.get("form"):
             yield "form", "`json` and `form` are two bodies"
+        yield from _no_path(options)
+
+    def __post_init__(self) -> None:
+        for _, message in _no_path({"token": self.token}):
+            raise ValueError(message)
+
+
+def _no_path(options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The problem of a `token` that is no path."""
+    text = options.get("token")
+    if isinstance(text, str) and "{{" not in text:
+        try:
+            parse_path(text)
+        except ValueError as error:
+            yield "token", str(error)
 
 
 @dataclass(frozen=True)
@@ -236,15 +258,30 @@ def _sent(http: AuthHttp, request: HttpRequest, what: str) -> HttpResponse:
     """The answer to a token request.
 
     Raises:
-        StopFeed: the server refuses.
+        BudgetSpent: the quota of the API does not allow it now: it costs what a request costs.
+        StopFeed: the server refuses, or nothing can be sent.
         RetryLater: it does not answer.
     """
     try:
-        return http.send(request)
+        response = http.send(request, accept=_REFUSALS)
     except RetryLater as error:
         raise RetryLater(f"{what} failed: {error.what}", after_s=error.after_s, where=error.where, did=_KEPT, do=error.do) from None
-    except StopFeed as error:
-        raise StopFeed(f"{what} failed: {error.what}", where=error.where, did=_KEPT, do="check the credentials under `auth`") from None
+    except BudgetSpent as error:
+        raise BudgetSpent(f"{what}: {error.what}", renews_at=error.renews_at, where=error.where, did=_KEPT, do=error.do) from None
+    except StopFeed as error:  # no answer: the credentials may be right
+        raise StopFeed(f"{what}: {error.what}", where=error.where, did=_KEPT, do=error.do) from None
+    if response.status in _REFUSALS:
+        raise _refused(http, response, what)
+    return response
+
+
+def _refused(http: AuthHttp, response: HttpResponse, what: str) -> StopFeed:
+    text = http.redact(response.body[:4000].decode("utf-8", "replace"))[:200]
+    shown = f"; the body begins: {text!r}" if text else ""
+    do = "check the credentials under `auth`"
+    if response.status in _ABSENT:
+        do = "there is no such address: check the URL" + (" and the method" if response.status == 405 else "") + " under `auth`"
+    return StopFeed(f"{what} failed: the answer is HTTP {response.status}{shown}", where=response.url, did=_KEPT, do=do)
 
 
 def _answered(http: AuthHttp, request: HttpRequest, what: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Annotated, BinaryIO, ClassVar, Literal, TextIO
 
@@ -81,7 +81,7 @@ class CsvFormat:
         waiting, trim = 0, self._options.trim
         for line, row in rows:
             if len(row) != len(names):
-                raise ValueError(f"line {line} has {len(row)} fields; the header has {len(names)}")
+                raise ValueError(f"line {line}: {len(row)} fields; the header has {len(names)}")
             chosen = every if len(records) < first else picks
             records.append({name: None if at is None else row[at].strip() if trim else row[at] for name, at in chosen})
             waiting += sum(map(len, row))
@@ -92,36 +92,23 @@ class CsvFormat:
             yield Piece(msgspec.json.encode(records), len(records))
 
     def _rows(self, text: TextIO) -> Iterator[tuple[int, list[str]]]:
+        """Each row with the number of its last line in the body."""
         options = self._options
-        before = options.skip
-        for _ in range(options.skip):
-            text.readline()
-        lines = self._lines(text)
-        if options.header:
-            start = next(((n, line) for n, line in enumerate(lines) if line.startswith(options.header)), None)
-            if start is None:
-                raise LookupError(f"no line begins with {options.header!r}: the header is absent")
-            before, lines = before + start[0], chain((start[1],), lines)
+        lines = _Lines(text, options.comment, options.until)
+        lines.leave_out(options.skip, options.header)
         csv.field_size_limit(_FIELD_BYTES)
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE
         rows = csv.reader(
-            lines, delimiter=options.delimiter, quotechar=options.quote or None, escapechar=options.escape or None, quoting=quoting,
+            lines.table(), delimiter=options.delimiter, quotechar=options.quote or None, escapechar=options.escape or None, quoting=quoting,
             skipinitialspace=options.trim, strict=True,
         )  # fmt: skip
         try:
             for row in rows:
+                lines.between_rows = True
                 if row:
-                    yield before + rows.line_num, row
+                    yield lines.before + rows.line_num, row
         except csv.Error as error:
-            raise ValueError(f"line {before + rows.line_num}: {error}") from None
-
-    def _lines(self, text: TextIO) -> Iterator[str]:
-        options = self._options
-        for line in text:
-            if options.until and line.startswith(options.until):
-                return
-            if not (options.comment and line.startswith(options.comment)):
-                yield line
+            raise ValueError(f"line {lines.before + rows.line_num}: {error}") from None
 
     def _picks(self, names: list[str], want: Want) -> list[tuple[str, int | None]]:
         """(leaf, index of its column) in the order of the leaves."""
@@ -135,6 +122,56 @@ class CsvFormat:
                 raise ValueError(f"the header has no column {leaf!r}; it has: {shown}")
             picks.append((leaf, names.index(leaf) if leaf in names else None))
         return picks
+
+
+class _Lines:
+    """The lines of a table. A line that begins inside a quoted field is part of it, whatever it begins with: as the reader of rows takes
+    a line only when it needs one, it says in ``between_rows`` whether the next one begins a row.
+
+    ``before``: how many lines of the body the reader of rows has not seen, of those so far.
+    """
+
+    def __init__(self, text: TextIO, comment: str, until: str) -> None:
+        self._text = text
+        self._comment = comment
+        self._until = until
+        self._first: tuple[str, ...] = ()
+        self.before = 0
+        self.between_rows = True
+
+    def leave_out(self, count: int, header: str) -> None:
+        """Leave out so many lines, and what stands above the line that begins with ``header``.
+
+        Raises:
+            LookupError: no line does.
+        """
+        self.before = count
+        for _ in range(count):
+            self._text.readline()
+        if not header:
+            return
+        for line in self._text:
+            if line.startswith(header):
+                self._first, self.between_rows = (line,), False
+                return
+            self.before += 1
+        raise LookupError(f"no line begins with {header!r}: the header is absent")
+
+    def table(self) -> Iterable[str]:
+        """The lines that are rows, or parts of them."""
+        return chain(self._first, self._judged() if self._comment or self._until else self._text)
+
+    def _judged(self) -> Iterator[str]:
+        comment, until = self._comment, self._until
+        for line in self._text:
+            if self.between_rows:
+                if until and line.startswith(until):
+                    return
+                if comment and line.startswith(comment):
+                    self.before += 1
+                    continue
+                self.between_rows = False
+            yield line
 
 
 def _others(names: list[str], want: Want) -> list[tuple[str, int | None]]:

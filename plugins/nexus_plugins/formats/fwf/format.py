@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, BinaryIO, ClassVar
 
 import msgspec
 from msgspec import Meta
 
 from nexus_engine.contract.format import Piece
-from nexus_engine.contract.options import Options
+from nexus_engine.contract.options import Objection, Options
 from nexus_engine.contract.records import SOME_RECORDS, Want
 from nexus_engine.host.charset import charset, reader, undecodable
 
@@ -44,22 +44,37 @@ class FwfOptions(Options, frozen=True):
     encoding: Annotated[str, Meta(description="charset, when the server names none or the wrong one")] = ""
 
     @classmethod
-    def problems(cls, options: Mapping[str, Any]) -> Any:
+    def problems(cls, options: Mapping[str, Any]) -> Iterable[Objection]:
         columns = options.get("columns")
         if not isinstance(columns, Mapping):
             return
         for name, place in list(columns.items())[:-1]:
             if isinstance(place, Mapping) and "width" not in place:
                 yield "columns", f"the column `{name}` has no `width`, which only the last may leave out"
+                return
+        yield from _overlaps(columns)
 
     def __post_init__(self) -> None:
-        for key, message in self.problems({"columns": {name: _given(place) for name, place in self.columns.items()}}):
-            raise ValueError(f"`{key}`: {message}")
+        for _, message in self.problems({"columns": {name: _given(place) for name, place in self.columns.items()}}):
+            raise ValueError(f"`columns`: {message}")
         charset(b"", "", self.encoding)
 
 
-def _given(place: Place) -> dict[str, int]:
-    return {} if place.width is None else {"width": place.width}
+def _given(place: Place) -> dict[str, str]:
+    both = {"start": place.start, "width": place.width}
+    return {key: str(number) for key, number in both.items() if number is not None}
+
+
+def _overlaps(columns: Mapping[str, Any]) -> Iterable[Objection]:
+    """Columns that begin before the one above them is over: one of their numbers is wrong. Not beyond a number that is not known yet."""
+    before, at = "", 0
+    for name, place in columns.items():
+        start, width = (str(place.get(key, default)) for key, default in (("start", at), ("width", 0))) if isinstance(place, Mapping) else ("", "")
+        if not (start.isdecimal() and width.isdecimal()):
+            return
+        if int(start) < at:
+            yield ("columns", name), f"the column `{name}` begins at {start}, before `{before}` ends at {at}: columns stand in their order, side by side"
+        before, at = name, int(start) + int(width)
 
 
 class FwfFormat:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from nexus_engine.contract.options import Duration, Options
+from nexus_engine.contract.options import Duration, Objection, Options, Url
 from nexus_engine.contract.policy import Policy
 from nexus_engine.contract.records import parse_path
 
@@ -164,6 +164,12 @@ class ErrorRule(Options, frozen=True):
 _NOT_PAGED = "`conditional` is for a feed without `paginate`: a first page that did not change says nothing about the others"
 
 
+def _rules(options: Mapping[str, Any]) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    """The entries of `errors` as written, with their numbers; what is of another form is told by its type."""
+    rules = options.get("errors")
+    return [(number, rule) for number, rule in enumerate(rules if isinstance(rules, (list, tuple)) else ()) if isinstance(rule, Mapping)]
+
+
 class HttpOptions(Policy, frozen=True):
     """Options of the `http` source. In an `apis.d` file: `base_url` and whatever holds for every feed of the API."""
 
@@ -171,8 +177,8 @@ class HttpOptions(Policy, frozen=True):
         {"endpoint", "path", "method", "params", "json", "form", "idempotent", "page_size", "paginate"}
     )
 
-    endpoint: Annotated[str, Meta(description="the whole URL; not with `api`")] = ""
-    base_url: Annotated[str, Meta(description="URL that `path` is appended to; in an `apis.d` file")] = ""
+    endpoint: Annotated[Url, Meta(description="the whole URL; not with `api`")] = ""
+    base_url: Annotated[Url, Meta(description="URL that `path` is appended to; in an `apis.d` file")] = ""
     path: Annotated[str, Meta(description="path below the API's `base_url`")] = ""
     method: Annotated[Literal["GET", "POST"], Meta(description="HTTP method")] = "GET"
     params: Annotated[dict[str, Param], Meta(description="query parameters; a list repeats one, null leaves it out")] = {}
@@ -196,18 +202,22 @@ class HttpOptions(Policy, frozen=True):
     ] = False
 
     @classmethod
-    def problems(cls, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    def problems(cls, options: Mapping[str, Any]) -> Iterable[Objection]:
         if not options.get("endpoint") and not options.get("base_url"):
             yield "", "needs `endpoint`, or an `api` with a `base_url`"
         yield from super().problems(options)
         if options.get("paginate") and str(options.get("conditional", "")).lower() == "true":
             yield "conditional", _NOT_PAGED
+        paginate = options.get("paginate")
+        if not (isinstance(paginate, Mapping) and paginate.get("limit")):
+            for number, rule in _rules(options):
+                if rule.get("then") == "smaller_page":
+                    yield ("errors", number, "then"), "`smaller_page` needs `paginate.limit`, whose size it halves"
 
     @classmethod
     def windowed(cls, options: Mapping[str, Any]) -> Iterable[tuple[str | int, ...]]:
-        rules = options.get("errors")
-        for number, rule in enumerate(rules if isinstance(rules, (list, tuple)) else ()):
-            if isinstance(rule, Mapping) and rule.get("older_than"):
+        for number, rule in _rules(options):
+            if rule.get("older_than"):
                 yield "errors", number, "older_than"
 
     def __post_init__(self) -> None:

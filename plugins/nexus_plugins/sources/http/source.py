@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from nexus_engine.contract.format import Cut
 from nexus_engine.contract.host import HttpRequest, HttpResponse, Undecided
 from nexus_engine.contract.options import JSON
 from nexus_engine.contract.records import Records
 from nexus_engine.contract.source import Payload, ReadRequest
-from nexus_engine.errors import Incomplete, NotYet, PageError, RetryLater, StopAll, StopFeed
+from nexus_engine.errors import Incomplete, NexusError, NotYet, PageError, RetryLater, StopAll, StopFeed
 from nexus_plugins.sources.http import content, rules, stream
 from nexus_plugins.sources.http.ahead import Ahead
+from nexus_plugins.sources.http.body import last_byte, misfits, refuse_html, shown
 from nexus_plugins.sources.http.conditional import NOT_MODIFIED, Condition
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found
 from nexus_plugins.sources.http.levels import WrongShape
@@ -29,6 +31,7 @@ from nexus_plugins.sources.http.paginate import OtherCount, Pager, Step, WrongPa
 _BOM = b"\xef\xbb\xbf"
 _MEND = "mend the URL, params, headers or body in the feed or its API file"
 _KEPT = "the pages before are kept; the position stays before this page"
+_DAMAGED = "the next run asks again; if it stays so, the file that the server has is damaged"
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class _Reading:
                         return
                     except stream.Changed:
                         self._host.log("the body has changed since the last run; the window starts again")
+        except Cut as error:  # not by a connection that broke: that was looked for
+            raise self._wrong(str(error), step, response, do=_DAMAGED) from None
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
@@ -236,13 +241,15 @@ class _Reading:
         try:
             if not 200 <= response.status < 300:
                 return self._judge_status(step, response, body)
-            if not (response.whole or self._host.notices_cuts or _end(response) in (b"\n", b"\r")):
+            if not (response.whole or self._host.notices_cuts or last_byte(response) in (b"\n", b"\r")):
                 raise BadBody("the server closed the connection in the middle of a line", incomplete=True)
             return (read or self._judge_body)(step, response, body)
+        except Cut as error:
+            raise self._cut(str(error), step, response) from None
         except BadBody as error:
             if error.incomplete and step not in self._broke_off:
                 self._broke_off.add(step)
-                raise RetryLater(str(error)) from None
+                raise self._cut(str(error), step, response) from None
             raise self._wrong(str(error), step, response) from None
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
@@ -252,9 +259,10 @@ class _Reading:
         try:
             pieces = tuple(self._pieces(response, body))
             at, values = self._envelope.values(pieces[0] if pieces else body)
-        except (BadBody, WrongShape) as error:
+        except (BadBody, WrongShape, Cut) as error:
             declared = self._obey(self._looked(response, body), step)
-            if declared is None or (isinstance(error, BadBody) and error.incomplete):  # half an answer is not taken for none
+            half = error.incomplete if isinstance(error, BadBody) else bool(body) and isinstance(error, Cut)
+            if declared is None or half:  # half an answer is not taken for none
                 raise
             return declared
         declared = self._obey(self._looked(response, body) if self._host.flat else rules.Answer(response, values), step)
@@ -271,7 +279,10 @@ class _Reading:
         """Of an answer that is read in pieces, what its beginning says. Without records when a rule says so."""
         page = self._obey(self._looked(response, body), step)
         if page is None:
-            _refuse_html(body)
+            refuse_html(body)
+            if not response.whole:
+                with misfits():
+                    self._host.require_end(response)
         return page or Page((), Found(1, {}), response)
 
     def _judge_status(self, step: Step, response: HttpResponse, body: bytes) -> Page:
@@ -316,15 +327,14 @@ class _Reading:
 
     def _pieces(self, response: HttpResponse, body: bytes) -> Iterator[bytes]:
         """The format's JSON texts. An error page in HTML is named for what it is, whatever the format."""
-        _refuse_html(body)
+        refuse_html(body)
         try:
-            yield from self._host.pieces(body, content_type=response.headers.get("content-type", ""), want=self._request.want)
+            with misfits():
+                yield from self._host.pieces(body, content_type=response.headers.get("content-type", ""), want=self._request.want)
         except LookupError as error:
             if "absent" not in self._request.records.empty:
                 raise WrongShape(str(error.args[0] if error.args else error)) from None
             yield b"[]"
-        except ValueError as error:
-            raise WrongShape(str(error)) from None
 
     def _records(self, piece: bytes) -> Found:
         return self._envelope.records(*self._envelope.values(piece))
@@ -382,26 +392,14 @@ class _Reading:
         else:
             yield Payload(pieces[0], position, page=step.page, url=url, total=total)
 
-    def _wrong(self, what: str, step: Step, response: HttpResponse) -> PageError:
-        start = response.body[:1000].decode("utf-8", "replace")
-        redact = self._host.http.redact
+    def _cut(self, what: str, step: Step, response: HttpResponse) -> NexusError:
+        """An answer that ends too early; it is asked for again where that may be done."""
+        return RetryLater(what) if self._pager.request(step).idempotent else self._wrong(what, step, response)
+
+    def _wrong(self, what: str, step: Step, response: HttpResponse, do: str = "") -> PageError:
+        redact, feed = self._host.http.redact, self._request.run.feed
         return PageError(
-            redact(what), url=response.url, page=step.page, body=redact(start), where=self._request.run.feed, did=_KEPT,
-            do="compare the answer with the spec's `records`, `errors` and `paginate`; if the spec is right, the next run asks this page "
-            f"again, and `nexus-engine state reset {self._request.run.feed}` reads everything again from the start",
+            redact(what), url=response.url, page=step.page, body=redact(shown(response.body)), where=feed, did=_KEPT,
+            do=do or "compare the answer with the spec's `records`, `errors` and `paginate`; if the spec is right, the next run asks this page "
+            f"again, and `nexus-engine state reset {feed}` reads everything again from the start",
         )
-
-
-def _end(response: HttpResponse) -> bytes:
-    """The last byte of the body."""
-    if response.file is None:
-        return response.body[-1:]
-    response.file.seek(max(0, response.size - 1))
-    last = response.file.read(1)
-    response.file.seek(0)
-    return last
-
-
-def _refuse_html(body: bytes) -> None:
-    if body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise WrongShape("HTML came where data was due")

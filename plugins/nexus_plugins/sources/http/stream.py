@@ -15,6 +15,7 @@ from dataclasses import replace
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.source import Payload, ReadRequest
+from nexus_plugins.sources.http.body import misfits
 from nexus_plugins.sources.http.levels import WrongShape
 
 
@@ -28,6 +29,7 @@ def payloads(request: ReadRequest, response: HttpResponse, ending: Payload, *, b
 
     Raises:
         Changed: nothing was given; the body has to be asked for again.
+        Cut: the body turns out to be damaged.
         WrongShape: the body, or a part of it, is not of the feed's format.
     """
     assert response.file is not None
@@ -58,12 +60,11 @@ def _pieces(request: ReadRequest, response: HttpResponse) -> Iterator[tuple[dict
     """Each piece with the position behind it."""
     size = crc = 0
     try:
-        for number, piece in enumerate(request.host.stream(response, want=request.want), 1):
-            came = piece.came or piece.text
-            size, crc = size + len(came), zlib.crc32(came, crc)
-            yield {"piece": number, "bytes": size, "crc32": crc}, piece
+        with misfits():
+            for number, piece in enumerate(request.host.stream(response, want=request.want), 1):
+                came = piece.came or piece.text
+                size, crc = size + len(came), zlib.crc32(came, crc)
+                yield {"piece": number, "bytes": size, "crc32": crc}, piece
     except LookupError as error:
         if "absent" not in request.records.empty:
             raise WrongShape(str(error.args[0] if error.args else error)) from None
-    except ValueError as error:
-        raise WrongShape(str(error)) from None
