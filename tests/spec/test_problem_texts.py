@@ -89,8 +89,6 @@ SOURCES = [
     ("{endpoint: 'https://x.org', paginate: {page: p}, errors: [{status: 413, then: smaller_page}]}", "source.errors[0].then", "plugin-option", "needs `paginate.limit`"),
     ("{endpoint: 'https://x.org', errors: [{status: 700}]}", "source.errors[0].status", "wrong-value", "a whole number of at most 599"),
     ("{endpoint: 'https://x.org', errors: [{path: a, equals: '{{ vars.place }}'}, {status: 700}]}", "source.errors[1].status", "wrong-value", "a whole number of at most 599"),
-    ("{endpoint: 'https://x.org', format: {fwf: {columns: {a: {width: 5}, b: {start: 3, width: 4}}}}}", "source.format.fwf.columns.b", "plugin-option", "begins at 3, before `a` ends at 5"),
-    ("{endpoint: 'https://x.org', format: {fwf: {columns: {a: {start: 9, width: 1}, b: {start: 0, width: 4}}}}}", "source.format.fwf.columns.b", "plugin-option", "begins at 0, before `a` ends at 10"),
     ("{endpoint: 'https://x.org', paginate: {cursor: next}}", "source.paginate", "wrong-value", "param goes with"),
     ("{endpoint: 'https://x.org', paginate: {keyset: {from: id}}}", "source.paginate.keyset", "wrong-value", "exactly one"),
     ("{endpoint: 'https://x.org', paginate: {page: p, stop_when: short_pge}}", "source.paginate.stop_when", "wrong-value", "`short_page`"),

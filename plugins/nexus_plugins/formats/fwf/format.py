@@ -52,7 +52,6 @@ class FwfOptions(Options, frozen=True):
             if isinstance(place, Mapping) and "width" not in place:
                 yield "columns", f"the column `{name}` has no `width`, which only the last may leave out"
                 return
-        yield from _overlaps(columns)
 
     def __post_init__(self) -> None:
         for _, message in self.problems({"columns": {name: _given(place) for name, place in self.columns.items()}}):
@@ -63,18 +62,6 @@ class FwfOptions(Options, frozen=True):
 def _given(place: Place) -> dict[str, str]:
     both = {"start": place.start, "width": place.width}
     return {key: str(number) for key, number in both.items() if number is not None}
-
-
-def _overlaps(columns: Mapping[str, Any]) -> Iterable[Objection]:
-    """Columns that begin before the one above them is over: one of their numbers is wrong. Not beyond a number that is not known yet."""
-    before, at = "", 0
-    for name, place in columns.items():
-        start, width = (str(place.get(key, default)) for key, default in (("start", at), ("width", 0))) if isinstance(place, Mapping) else ("", "")
-        if not (start.isdecimal() and width.isdecimal()):
-            return
-        if int(start) < at:
-            yield ("columns", name), f"the column `{name}` begins at {start}, before `{before}` ends at {at}: columns stand in their order, side by side"
-        before, at = name, int(start) + int(width)
 
 
 class FwfFormat:
