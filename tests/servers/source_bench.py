@@ -37,7 +37,8 @@ class Feed:
         kind: Any = REGISTRY.formats[format].cls
         typed = msgspec.convert(format_options or {}, kind.options, strict=False, dec_hook=decode_text)
         http = self.http_host.for_feed("feed", run_id="r1", policy=self.options, stop=self.stop)
-        self.host = FeedHost(http, kind(typed), self.stop)
+        self.warned: list[str] = []
+        self.host = FeedHost(http, kind(typed), self.stop, self.warned.append)
         self.leaves = tuple(leaves)
         self.got: list[Payload] = []
         self.window = Window()

@@ -69,6 +69,11 @@ class Pager:
         self._visited: set[bytes] = set()
         self._told: int | None = None  # the total, by the last page that had records
 
+    def begin(self) -> None:
+        """Forget the pages: the window is asked for from its start."""
+        self._visited.clear()
+        self._told = None
+
     @property
     def paths(self) -> tuple[str, ...]:
         """The paths in the body that :meth:`after` needs."""
@@ -79,6 +84,16 @@ class Pager:
     def overlaps(self) -> bool:
         """True when the last page may repeat the one before: a key that the bound includes."""
         return self._words is not None and self._words.keyset is not None
+
+    @property
+    def lasting(self) -> bool:
+        """True when what asks for a page is made of records, and cannot expire."""
+        return self._words is not None and self._words.keyset is not None
+
+    @property
+    def numbered(self) -> bool:
+        """True when pages are asked for by their number."""
+        return self._words is not None and bool(self._words.page)
 
     def first(self) -> Step:
         words = self._words
@@ -299,8 +314,3 @@ def _number(found: Found, path: str) -> int | None:
 
 def _hash(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def guard(found: Found, total: int | None) -> dict[str, Any]:
-    """What a page looked like, to notice after a restart that the pages have shifted."""
-    return {"total": total, "first": _hash(found.first).hex()}

@@ -26,7 +26,10 @@ def payloads(request: ReadRequest, response: HttpResponse, ending: Payload) -> I
     position = request.position or {}
     safe = int(position.get("piece", 0))
     if safe and not _begins(request, response, safe, position.get("digest", "")):
-        request.host.log("the body has changed since the last run; the window starts again")
+        request.host.warn(
+            "the body no longer begins with what had landed, so all of it is read again: with a `key` rows that are in the table already are "
+            "not written again, without one they are there twice"
+        )
         safe = 0
     response.file.seek(0)
     yield from _behind(request, response, safe, ending)
