@@ -210,6 +210,11 @@ class HttpOptions(Policy, frozen=True):
             if isinstance(rule, Mapping) and rule.get("older_than"):
                 yield "errors", number, "older_than"
 
+    @classmethod
+    def bounded(cls, options: Mapping[str, Any]) -> bool:
+        words = options.get("paginate")
+        return isinstance(words, Mapping) and "seen" in (words.get("stop_when") or ())
+
     def __post_init__(self) -> None:
         if not (self.endpoint or self.base_url or self.path):
             return  # an api file or a feed alone may leave it open; the source needs one
