@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.contract.records import parse_path
-from nexus_engine.host.urls import resolve
+from nexus_engine.host.urls import at_home, resolve
 from nexus_plugins.sources.http import request, stopping
 from nexus_plugins.sources.http.envelope import Found, Path
 from nexus_plugins.sources.http.links import linked
@@ -212,6 +212,8 @@ class Pager:
         if not isinstance(link, str):
             raise WrongPage(f"`paginate.next: {words.next}` is no text")
         url = resolve(response.location, link)
+        if words.next_link == "rewrite_to_base" and not url.startswith(_server(response.location)):
+            url = at_home(url, self._options.url)
         self._visited.add(_hash(response.location.encode()))
         if _hash(url.encode()) in self._visited:
             raise WrongPage("the next-link leads to a page that was read before")
@@ -288,6 +290,11 @@ class Pager:
                 return
             yield step
             step = replace(step, page=step.page + 1, seen=step.seen + found.count, at=step.at + (1 if words.page else found.count))
+
+
+def _server(url: str) -> str:
+    """The beginning of a URL that names its server."""
+    return url[: url.find("/", 8) + 1] or url
 
 
 def _number(found: Found, path: str) -> int | None:
