@@ -108,7 +108,8 @@ def test_other_paging_other_records_other_windows(world, server):
     server.script = script
     assert world.run().landed == 8
     live, asked = world.positions, len(server.requests)
-    world.feed(source="records: rows", more=cursor + fields.replace("id: UInt32", "id: UInt32, start: {type: Date, from: window.start}, n: UInt8"))
+    source = "records: rows\n  params: {from: '{{ window.start }}'}"
+    world.feed(source=source, more=cursor + fields.replace("id: UInt32", "id: UInt32, start: {type: Date, from: window.start}, n: UInt8"))
     report = world.reparse()  # today's spec knows no pages: each answer is a beginning
     assert (report.status, report.read, report.landed, report.windows) == ("ok", 8, 8, 2)
     assert {(str(day), str(start)) for day, _, start, _ in world.rows if _ is not None} >= {("2024-01-01", "2024-01-01"), ("2024-01-02", "2024-01-02")}

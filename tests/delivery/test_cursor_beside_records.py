@@ -213,7 +213,7 @@ def test_a_304_leaves_it_and_a_header_of_it_counts(tmp_path):
         ("{from: window.end}", "since: '{{ window.end }}'", "cursor.type", "needs type"),
         ("{from: windw.end, type: date}", "a: b", "cursor.from", "expected window.end or header."),
         ("{from: headers.X-Next, type: date}", "a: b", "cursor.from", "expected window.end or header."),
-        ("{field: id, type: number}", "a: b", "cursor.type", "type goes with from"),
+        ("{field: id, type: number, initial: 1}", "a: '{{ window.start }}'", "cursor.type", "type goes with from"),
         ("{from: window.end, type: date, initial: 2026-01-01}", "a: b", "cursor.from", "does not use window.start"),
         ("{from: window.end, type: text, initial: a}", "a: '{{ window.start }}'", "cursor.type", "is a date, a time or a number"),
         ("{from: window.end, type: number, initial: 1}", "a: '{{ window.start }}'", "cursor.type", "only with step"),

@@ -1,4 +1,5 @@
-"""Kill -9 at every crash point while pages are fetched side by side: 0 lost, 0 duplicated, and reading goes on inside the window."""
+"""Kill -9 at every crash point while pages are fetched side by side, of a source that has grown at the restart: 0 lost, 0 duplicated, and
+reading goes on inside the window."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from nexus_engine.deliver import crash
 from raw_server import RawServer, answer
 
 HERE = Path(__file__).parent
-ROWS, SIZE = 60, 5  # pages of two partitions, two pages to a batch
+ROWS, SIZE, GROWN = 60, 5, 7  # pages of two partitions, two pages to a batch
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
 POINTS = [p for p in crash.POINTS if not p.startswith(("shape.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "replace."))]
 FEED = """
@@ -36,9 +37,10 @@ target: {{table: m.pages}}
 
 
 class Api:
-    """Later pages answer sooner; ``most`` at once."""
+    """Later pages answer sooner; ``most`` at once. ``rows``: how many there are by now."""
 
     def __init__(self) -> None:
+        self.rows = ROWS
         self.running = self.most = 0
         self.lock = threading.Lock()
 
@@ -48,7 +50,7 @@ class Api:
             self.most = max(self.most, self.running)
         start, after = int(request.query["offset"]), int(request.query["after"])
         time.sleep(0.02 if start // SIZE % 2 else 0.005)
-        ids = range(after + 1, ROWS + 1)
+        ids = range(after + 1, self.rows + 1)
         with self.lock:
             self.running -= 1
         return answer({"count": len(ids), "rows": [{"id": n} for n in ids[start : start + SIZE]]})
@@ -76,6 +78,7 @@ def test_no_page_is_lost_or_landed_twice(tmp_path, visit=4):
             homes = list(pool.map(killed, POINTS))
         assert api.most > 2
         server.requests.clear()
+        api.rows += GROWN
         done = child(*homes)
         assert done.returncode == 0, done.stderr[-3000:]
         first = {}
@@ -85,7 +88,7 @@ def test_no_page_is_lost_or_landed_twice(tmp_path, visit=4):
         done = child(*homes)  # nothing is left to read
         assert done.returncode == 0, done.stderr[-3000:]
     oracle = subprocess.run([sys.executable, "-I", str(HERE / "pages_oracle.py"), *map(str, homes)], capture_output=True, text=True, check=True)
-    whole = list(range(1, ROWS + 1))
+    whole = list(range(1, ROWS + GROWN + 1))
     bad = [
         (home.name, verdict)
         for home, verdict in zip(homes, map(json.loads, oracle.stdout.splitlines()), strict=True)

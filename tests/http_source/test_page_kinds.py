@@ -126,8 +126,9 @@ def test_paging_in_the_body(into):
     ],
 )  # fmt: skip
 def test_circles_and_missing_words_stop_the_feed(paginate, script, says):
-    with RawServer(script) as server, pytest.raises(PageError, match=says):
-        feed(server, paginate).read()
+    with RawServer(script) as server:
+        with pytest.raises(PageError, match=says):
+            feed(server, paginate).read()
         assert len(server.requests) < 9
 
 

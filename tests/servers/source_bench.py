@@ -39,7 +39,8 @@ class Feed:
         typed = msgspec.convert(format_options or {}, kind.options, strict=False, dec_hook=decode_text)
         http = self.http_host.for_feed("feed", run_id="r1", policy=self.options, stop=self.stop)
         made = kind(typed)
-        self.host = FeedHost(http, Unpacking(made, compression) if compression else made, self.stop)
+        self.warned: list[str] = []
+        self.host = FeedHost(http, Unpacking(made, compression) if compression else made, self.stop, self.warned.append)
         self.leaves = tuple(leaves)
         self.got: list[Payload] = []
         self.window = Window()

@@ -136,7 +136,7 @@ def test_mistakes_of_a_feed(extra, path, code, word):
 
 @pytest.mark.parametrize(("field", "path", "code", "word"), FIELDS)
 def test_mistakes_of_a_field(field, path, code, word):
-    check(HEAD + f"fields:\n  d: Date\n  v: {field}\ntarget: {{table: a.b}}\n", path, code, word)
+    check(HEAD + f"fields:\n  d: Date\n  v: {field}\ntarget: {{table: a.b, key: d}}\n", path, code, word)
 
 
 @pytest.mark.parametrize(("sql", "fits"), [
@@ -283,4 +283,28 @@ def test_a_whole_feed_in_eighteen_lines():
 
 
 def test_a_name_of_a_field_is_no_free_text():
-    check(HEAD + "fields:\n  d: Date\n  value: {type: String, from: '{{ each.s }}'}\ntarget: {table: a.b}\n", "fields.value.from", "template-place", "not read")
+    check(HEAD + "fields:\n  d: Date\n  value: {type: String, from: '{{ each.s }}'}\ntarget: {table: a.b, key: d}\n", "fields.value.from", "template-place", "not read")
+
+
+CURSORS = [  # (what the source has besides its endpoint, the cursor's words, the target's, where the problem is)
+    ("", "initial: 2020-01-01", "", "cursor.field"),
+    (", params: {a: '{{ run.id }}'}", "lookback: 1d", "", "cursor.field"),
+    (", paginate: {keyset: {from: d, param: after}}", "initial: 2020-01-01", "", "cursor.field"),
+    ("", "initial: 2020-01-01, step: 1d", ", key: d", "cursor.step"),
+    ("", "initial: 2020-01-01", ", key: d", ""),  # asks too much, and lands nothing twice: `plan` says it
+    (", params: {a: '{{ window.start }}'}", "initial: 2020-01-01, step: 1d", "", ""),
+    (", headers: {a: '{{ window.end | date(\"%Y\") }}'}", "initial: 2020-01-01, step: 1d", "", ""),
+    (", paginate: {offset: o, stop_when: seen, seen: d}", "lookback: 1d", "", ""),
+    (", paginate: {offset: o, stop_when: [empty_page, seen], seen: d}", "lookback: 1d", "", ""),
+]
+
+
+@pytest.mark.parametrize(("source", "cursor", "target", "path"), CURSORS)
+def test_a_cursor_that_no_request_uses(source, cursor, target, path):
+    text = f"name: x\nsource: {{endpoint: 'https://x.org'{source}}}\ncursor: {{field: d, {cursor}}}\nfields: {{d: Date}}\ntarget: {{table: a.b{target}}}\n"
+    problems = problems_of(text)
+    assert [(p.path, p.code) for p in problems] == ([(path, "cursor")] if path else []), render(problems)
+    for problem in problems:
+        assert problem.line == 3
+        assert problem.source_line
+        assert 'params: {since: "{{ window.start }}"}' in problem.suggestion

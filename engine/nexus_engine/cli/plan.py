@@ -81,6 +81,7 @@ def _facts(context: Context, plan: Plan) -> dict[str, Any]:
         "partitions_sure": sure,
         "cursor": plan.cursor,
         "windows": due,
+        "cautions": _cautions(context, plan),
         "expected": expected(context, plan, due["count"]),
         "positions": positions,
         "schedule": plan.schedule,
@@ -118,6 +119,16 @@ def each_words(plan: Plan) -> dict[str, str]:
             listing = f"a listing: {path.get('path') or path.get('endpoint') or ''}, {each.column} of each record"
             words[name] = f"the table {each.table}{column}" if each.table else f"the file {each.file}{column}" if each.file else listing
     return words
+
+
+def _cautions(context: Context, plan: Plan) -> list[str]:
+    """What is allowed and probably not meant."""
+    from nexus_engine.spec.plugins import asks_window
+
+    kind: Any = context.registry.sources[plan.source.plugin].cls
+    if plan.cursor is None or asks_window(plan.source.options, kind.options):
+        return []
+    return ["no request uses the cursor (`{{ window.start }}`): each run asks for everything, and the key keeps what is there already"]
 
 
 def _due(plan: Plan, partitions: list[Partition], positions: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -169,6 +180,8 @@ def _show(context: Context, facts: dict[str, Any]) -> None:
         lookback = f"{cursor.lookback_months}mo" if cursor.lookback_months else span(cursor.lookback_s)
         out.line(f"  windows   by {cursor.name} ({cursor.kind}), from {cursor.initial or 'the beginning'}, lookback {lookback}")
         out.line(f"  due now   {due['count']}{' or more' if due['more'] else ''} window{'s' if due['count'] != 1 else ''}, from {due['first'] or 'the beginning'} to {due['last'] or 'the end'}")
+    for text in facts["cautions"]:
+        out.line(f"  caution   {text}")
     for line in expected_lines(facts["expected"], more=facts["windows"]["more"]):
         out.line(line)
     for partition, position in facts["positions"].items():

@@ -11,7 +11,7 @@ from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.clickhouse.types import CHType
 from nexus_engine.compile.plan import HEADER, WINDOW_END, CursorKind, CursorPlan
 from nexus_engine.spec.model import CursorSpec
-from nexus_engine.spec.templates import names
+from nexus_engine.spec.templates import asks
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,38}(\.\d+)?")
 
@@ -40,15 +40,6 @@ def value_sql(cursor: CursorPlan | None, fields: Mapping[str, CHType]) -> str:
     column = ident(cursor.field)
     zone = fields[cursor.field].bare.timezone
     return f"toTimeZone({column}, 'UTC')" if zone and zone != "UTC" else column
-
-
-def asks(options: Any, name: str) -> bool:
-    """Whether an option has `window.<name>` in a template."""
-    if isinstance(options, Mapping):
-        return any(asks(value, name) for value in options.values())
-    if isinstance(options, (list, tuple)):
-        return any(asks(value, name) for value in options)
-    return isinstance(options, str) and ("window", name) in names(options)
 
 
 def _is_time(text: str) -> bool:

@@ -189,6 +189,10 @@ class Host(Protocol):
 
     def log(self, message: str, **fields: Any) -> None: ...
 
+    def warn(self, message: str) -> None:
+        """``message`` goes into the run's report: reading goes on, and the result may not be what the user expects."""
+        ...
+
 
 @dataclass(frozen=True)
 class RunInfo:

@@ -55,6 +55,13 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
         return ()
 
 
+    @classmethod
+    def bounded(cls, options: Mapping[str, JSON]) -> bool:  # noqa: ARG003  for those that override it
+        """Whether a window bounds what is read, though no option has `window.start` or `window.end` in a template; ``options`` as in
+        :meth:`problems`. True: the source may look at the window itself."""
+        return True
+
+
 class Duration(float):
     """A length of time in seconds, written `500ms`, `30s`, `15m`, `2h`, `30d`, `1w`; `1mo` and `1y` are calendar
     units (their ``float`` is 30 and 365 days; windows step by the calendar, see ``months``)."""

@@ -19,7 +19,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from nexus_engine.compile.cursors import asks
 from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.source import Window
 from nexus_engine.deliver import replace
@@ -28,6 +27,7 @@ from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Position, Unit, as_asked, order, pieces, start_of, text_in, units
 from nexus_engine.errors import ConfigError
 from nexus_engine.spec.spelling import nearest
+from nexus_engine.spec.templates import asks
 
 if TYPE_CHECKING:
     from nexus_engine.deliver.session import Session

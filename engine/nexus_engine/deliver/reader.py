@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
@@ -28,7 +29,7 @@ from nexus_engine.deliver.keeping import Exchanges, KeptHttp, Wrap
 from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Unit, asked, cursor_text
 from nexus_engine.errors import ConfigError, StopFeed
-from nexus_engine.events import Observers
+from nexus_engine.events import Observers, RuleWarned
 from nexus_engine.host.body import Limits
 from nexus_engine.host.feed_host import FeedHost
 from nexus_engine.host.http import HttpHost
@@ -67,6 +68,12 @@ class Reader:
             frozen = replay.recorded_at if replay else None
             now = (lambda: frozen) if frozen is not None else (lambda: datetime.now(UTC))
         return cls(project, registry, http, redactor, now, Archive(project.data_dir / "archive", redactor))
+
+    def _warn(self, report: RunReport, ticket: Ticket, message: str) -> None:
+        """What a source says of its reading, into the run's report. Called in threads that read."""
+        note = f"{ticket.partition.key}: {message}" if ticket.partition.key else message
+        report.warnings.append(note)
+        self.http.observers.emit(RuleWarned(report.feed, report.run_id, "", note))
 
     def constants(self) -> Scope:
         """What every template may read."""
@@ -141,7 +148,7 @@ class Reader:
             exchanges = wrap(http, unit, resume) if wrap is not None else None
             request = ReadRequest(
                 options=options, partition=ticket.partition, window=window, position=resume, records=plan.source.records,
-                want=plan.source.want, run=info, host=FeedHost(exchanges or http, self.format(plan, where), halt),
+                want=plan.source.want, run=info, host=FeedHost(exchanges or http, self.format(plan, where), halt, partial(self._warn, report, ticket)),
                 memo=ticket.memo["is"] if ticket.memo and ticket.memo["read"] == meaning else None,
                 header=plan.cursor.header if plan.cursor else "",
             )

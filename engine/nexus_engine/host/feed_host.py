@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -23,10 +23,11 @@ _LINES_FROM: Final = 4 << 20
 class FeedHost:
     """:class:`nexus_engine.contract.host.Host`: what ``Source.read`` is given."""
 
-    def __init__(self, http: SourceHttp, format: Format, stop: threading.Event) -> None:
+    def __init__(self, http: SourceHttp, format: Format, stop: threading.Event, warn: Callable[[str], None] = lambda _: None) -> None:
         self._http = http
         self._format = format
         self._stop = stop
+        self._warn = warn
         self.logged: list[tuple[str, dict[str, Any]]] = []
 
     @property
@@ -63,3 +64,6 @@ class FeedHost:
 
     def log(self, message: str, **fields: Any) -> None:
         self.logged.append((message, fields))
+
+    def warn(self, message: str) -> None:
+        self._warn(self._http.redact(message))

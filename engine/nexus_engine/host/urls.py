@@ -64,6 +64,16 @@ def resolve(base: str, link: str) -> str:
     return urljoin(base, link)
 
 
+def at_home(link: str, base: str) -> str:
+    """The path and query of a link on the origin of ``base``.
+
+    >>> at_home("http://10.0.0.7:8080/v1/rows?page=2", "https://api.example.com/v1/rows")
+    'https://api.example.com/v1/rows?page=2'
+    """
+    there, here = urlsplit(link), urlsplit(base)
+    return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
+
+
 @dataclass(frozen=True)
 class BaseUrls:
     """Which server answers in the place of an API's.

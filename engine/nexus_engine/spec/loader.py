@@ -42,6 +42,7 @@ from nexus_engine.spec.model import (
 from nexus_engine.spec.places import FEED_ROOTS, VALUE_ROOTS, Surroundings, TemplateCheck, scalars
 from nexus_engine.spec.plugins import (
     check_auth,
+    check_cursor,
     check_format,
     check_keys,
     check_templates,
@@ -296,6 +297,8 @@ class _Feed:
             merged = self._merged_options(source, options)
             check_whole(report, ("source",), merged, options)
             check_windowed(report, source, merged, options, window=templates.window)
+            if cursor is not None:
+                check_cursor(report, cursor, self.blocks.target, merged, options)
 
     def _api(self, source: MappingNode) -> ApiFile | None:
         """The API file this feed names; None when it names none, or one that is not there (then that is a problem)."""

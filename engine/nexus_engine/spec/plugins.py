@@ -12,9 +12,11 @@ from nexus_engine.contract.options import misfit
 from nexus_engine.contract.registry import Registered, Registry
 from nexus_engine.spec.checking import check_options, check_value
 from nexus_engine.spec.convert import any_options, convert, literal
+from nexus_engine.spec.model import CursorSpec, TargetSpec
 from nexus_engine.spec.places import TemplateCheck, secret_options
 from nexus_engine.spec.report import Report
 from nexus_engine.spec.spelling import nearest
+from nexus_engine.spec.templates import asks
 from nexus_engine.spec.tree import Mapping as MappingNode
 from nexus_engine.spec.tree import Path, Scalar, find, plain
 from nexus_engine.spec.typeschema import fields_of, required_of
@@ -190,6 +192,29 @@ def check_windowed(report: Report, source: MappingNode, merged: Mapping[str, Any
     for path in options.windowed(merged):
         if path[0] in source.entries:
             report.add(("source", *path), "plugin-option", f"there is no window: this feed has no `cursor`, which `{path[-1]}` needs")
+
+
+def asks_window(options: Mapping[str, Any], kind: type) -> bool:
+    """Whether what is asked for depends on the window.
+
+    Args:
+        options: of a source, as written; ``kind`` is their type.
+    """
+    bounded = kind.bounded(options) if hasattr(kind, "bounded") else True
+    return bounded or asks(options, "start") or asks(options, "end")
+
+
+def check_cursor(report: Report, cursor: CursorSpec, target: TargetSpec | None, merged: Mapping[str, Any], options: type) -> None:
+    """A cursor that no request uses: every window asks for the same, and without a key it lands each time. With a key and without
+    `step` it only asks too much; `plan` says so."""
+    if not (cursor.field and report.clean("source") and report.clean("cursor")) or asks_window(merged, options):
+        return
+    what = "no request uses the cursor: nothing under `source` has `{{ window.start }}` or `{{ window.end }}`"
+    hint = 'say where the API takes it, `params: {since: "{{ window.start }}"}`, or leave `cursor` away'
+    if cursor.step is not None:
+        report.add(("cursor", "step"), "cursor", f"{what}, so every window asks for the same", hint)
+    elif target is not None and not target.key:
+        report.add(("cursor", "field"), "cursor", f"{what}, so each run reads everything, and without a `key` it lands again", hint)
 
 
 def _templated(value: Any) -> bool:

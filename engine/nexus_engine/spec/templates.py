@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import jinja2
     from jinja2 import nodes
 
-__all__ = ["FILTER_NAMES", "KNOWN_NAMES", "ROOTS", "Scope", "Template", "TemplateError", "convert", "is_template", "names", "render_options"]
+__all__ = ["FILTER_NAMES", "KNOWN_NAMES", "ROOTS", "Scope", "Template", "TemplateError", "asks", "convert", "is_template", "names", "render_options"]
 
 ROOTS: Final = ("each", "run", "window", "vars", "secrets", "feed")
 KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -140,6 +140,15 @@ def names(text: str) -> set[tuple[str, str]]:
         TemplateError: the text is not an allowed template.
     """
     return set(_parse(text).names) if "{{" in text else set()
+
+
+def asks(options: Any, name: str) -> bool:
+    """Whether an option has `window.<name>` in a template."""
+    if isinstance(options, Mapping):
+        return any(asks(value, name) for value in options.values())
+    if isinstance(options, (list, tuple)):
+        return any(asks(value, name) for value in options)
+    return isinstance(options, str) and ("window", name) in names(options)
 
 
 def render_options(options: Any, scope: Scope) -> Any:

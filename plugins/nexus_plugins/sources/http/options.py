@@ -58,6 +58,13 @@ class Paginate(Options, frozen=True):
     ] = ""
     header: Annotated[str, Meta(description="response header with such a token, sent as `param`; absent at the end")] = ""
     link: Annotated[str, Meta(description="relation of the next page in the `Link` header (RFC 8288), `next`; absent at the end")] = ""
+    next_link: Annotated[
+        Literal["as_sent", "rewrite_to_base"],
+        Meta(
+            description="with `next` or `link`: `rewrite_to_base` asks the feed's own origin for the link's path and query, where an API's links "
+            "name hosts that only it can reach"
+        ),
+    ] = "as_sent"
     keyset: Annotated[
         Keyset | None, Meta(description="from the last record on; ends at a page without records, or with nothing behind that record")
     ] = None
@@ -86,6 +93,8 @@ class Paginate(Options, frozen=True):
             raise ValueError("`pages` goes with `page`")
         if bool(self.param) != bool(self.cursor or self.header):
             raise ValueError("`param` goes with `cursor` or `header`, and they with it")
+        if self.next_link == "rewrite_to_base" and not (self.next or self.link):
+            raise ValueError("`next_link` goes with `next` or `link`")
         if self.end and not self.param:
             raise ValueError("`end` goes with `cursor` or `header`")
         if "short_page" in self.stop_when and self.limit is None:
@@ -219,6 +228,11 @@ class HttpOptions(Policy, frozen=True):
         for number, rule in _rules(options):
             if rule.get("older_than"):
                 yield "errors", number, "older_than"
+
+    @classmethod
+    def bounded(cls, options: Mapping[str, Any]) -> bool:
+        words = options.get("paginate")
+        return isinstance(words, Mapping) and "seen" in (words.get("stop_when") or ())
 
     def __post_init__(self) -> None:
         if not (self.endpoint or self.base_url or self.path):

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.contract.records import parse_path
-from nexus_engine.host.urls import resolve
+from nexus_engine.host.urls import at_home, resolve
 from nexus_plugins.sources.http import request, stopping
 from nexus_plugins.sources.http.envelope import Found, Path
 from nexus_plugins.sources.http.links import linked
@@ -69,6 +69,11 @@ class Pager:
         self._visited: set[bytes] = set()
         self._told: int | None = None  # the total, by the last page that had records
 
+    def begin(self) -> None:
+        """Forget the pages: the window is asked for from its start."""
+        self._visited.clear()
+        self._told = None
+
     @property
     def paths(self) -> tuple[str, ...]:
         """The paths in the body that :meth:`after` needs."""
@@ -79,6 +84,16 @@ class Pager:
     def overlaps(self) -> bool:
         """True when the last page may repeat the one before: a key that the bound includes."""
         return self._words is not None and self._words.keyset is not None
+
+    @property
+    def lasting(self) -> bool:
+        """True when what asks for a page is made of records, and cannot expire."""
+        return self._words is not None and self._words.keyset is not None
+
+    @property
+    def numbered(self) -> bool:
+        """True when pages are asked for by their number."""
+        return self._words is not None and bool(self._words.page)
 
     def first(self) -> Step:
         words = self._words
@@ -197,6 +212,8 @@ class Pager:
         if not isinstance(link, str):
             raise WrongPage(f"`paginate.next: {words.next}` is no text")
         url = resolve(response.location, link)
+        if words.next_link == "rewrite_to_base" and not url.startswith(_server(response.location)):
+            url = at_home(url, self._options.url)
         self._visited.add(_hash(response.location.encode()))
         if _hash(url.encode()) in self._visited:
             raise WrongPage("the next-link leads to a page that was read before")
@@ -275,6 +292,11 @@ class Pager:
             step = replace(step, page=step.page + 1, seen=step.seen + found.count, at=step.at + (1 if words.page else found.count))
 
 
+def _server(url: str) -> str:
+    """The beginning of a URL that names its server."""
+    return url[: url.find("/", 8) + 1] or url
+
+
 def _number(found: Found, path: str) -> int | None:
     """A count in the body. Absent is allowed on a page without records only.
 
@@ -299,8 +321,3 @@ def _number(found: Found, path: str) -> int | None:
 
 def _hash(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def guard(found: Found, total: int | None) -> dict[str, Any]:
-    """What a page looked like, to notice after a restart that the pages have shifted."""
-    return {"total": total, "first": _hash(found.first).hex()}

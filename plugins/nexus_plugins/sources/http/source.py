@@ -10,7 +10,7 @@ With `concurrency` above 1, pages whose number is known are asked for ahead; eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from nexus_engine.contract.format import Cut
@@ -26,7 +26,9 @@ from nexus_plugins.sources.http.conditional import NOT_MODIFIED, Condition
 from nexus_plugins.sources.http.envelope import BadBody, Envelope, Found
 from nexus_plugins.sources.http.levels import WrongShape
 from nexus_plugins.sources.http.options import HttpOptions
-from nexus_plugins.sources.http.paginate import OtherCount, Pager, Step, WrongPage, guard
+from nexus_plugins.sources.http.page import Page
+from nexus_plugins.sources.http.paginate import OtherCount, Pager, Step, WrongPage
+from nexus_plugins.sources.http.resume import MAY_EXPIRE, Expired, Resume
 
 _BOM = b"\xef\xbb\xbf"
 _MEND = "mend the URL, params, headers or body in the feed or its API file"
@@ -34,24 +36,12 @@ _KEPT = "the pages before are kept; the position stays before this page"
 _DAMAGED = "the next run asks again; if it stays so, the file that the server has is damaged"
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page that was judged. ``pieces`` are JSON texts; none when the page has no records."""
-
-    pieces: tuple[bytes, ...]
-    found: Found
-    response: HttpResponse
-    ruled: bool = False  # one of the feed's `errors` decided what it is
-    unchanged: bool = False  # it is that of the last run, and was not looked into
-
-
 class _Smaller(Exception):
     """The server wants smaller pages."""
 
 
 class HttpSource:
-    """Pages over HTTP. After a restart inside a window the last safe page is asked again: when it changed, the pages have
-    shifted and the window is read from its start."""
+    """Pages over HTTP. A restart inside a window goes on behind the pages that are safe (see ``resume``)."""
 
     options: ClassVar[type[HttpOptions]] = HttpOptions
     replayable: ClassVar[bool] = True
@@ -83,13 +73,14 @@ class _Reading:
         self._position: JSON = request.position
         self._page: Page | None = None
         self._fetched: Step | None = None
+        self._resume = Resume(request, self._pager, self._fetch, self._follow, self._total)
 
     def payloads(self) -> Iterator[Payload]:
         if self._host.streams and self._options.paginate is None and self._options.page_size is None:
             yield from self._streamed()
             return
         try:
-            step, before = self._start()
+            step, before = self._resume.start()
         except ValueError as error:
             raise StopFeed(f"the request was not sent: {error}", where=self._request.run.feed, did=_KEPT, do=_MEND) from None
         if step is None:
@@ -141,65 +132,40 @@ class _Reading:
                         yield from stream.payloads(self._request, response, self._ending(step, page), begin=begin)
                         return
                     except stream.Changed:
-                        self._host.log("the body has changed since the last run; the window starts again")
+                        self._host.warn(stream.CHANGED)
         except Cut as error:  # not by a connection that broke: that was looked for
             raise self._wrong(str(error), step, response, do=_DAMAGED) from None
         except WrongShape as error:
             raise self._wrong(str(error), step, response) from None
 
-    def _start(self) -> tuple[Step | None, Found | None]:
-        """Where to begin: at the window's start, or behind the position when its page is still as it was; no step when that page
-        now says that it is the last."""
-        first = self._pager.first()
-        position = self._request.position
-        if not position:
-            self._pager.request(first)
-            return first, None
-        http, size = self._host.http, position.get("size", 0)
-        step = Step(
-            position["page"] + 1, position["seen"], position["at"], http.unseal(position["next"]), http.unseal(position.get("token", "")), size
-        )
-        if step.at is None:
-            return self._resume_link(step, first), None
-        last, page = self._fetch(Step(position["page"], 0, position["guard"]["at"], size=position["guard"].get("size", 0)))
-        kept = {"size": last.size} if last.size else {}
-        now = {"at": last.at, **kept, **guard(page.found, self._total(page, last))}
-        if now == position["guard"]:
-            ended = self._follow(replace(last, seen=position["seen"] - page.found.count), page, None) is None
-            return None if ended else step, page.found
-        self._host.log("the pages have shifted since the last run; the window starts again", page=last.page)
-        return first, None
-
-    def _resume_link(self, step: Step, first: Step) -> Step:
-        """A next-link or a token may have expired; then the window starts again."""
-        try:
-            return self._fetch(step)[0]
-        except (NotYet, StopAll):
-            raise
-        except StopFeed:
-            if self._host.stopping():
-                raise
-            self._host.log("the next-link has expired; the window starts again", page=step.page)
-            return first
-
-    def _fetch(self, step: Step) -> tuple[Step, Page]:
+    def _fetch(self, step: Step, *, may_expire: bool = False) -> tuple[Step, Page]:
         """The page, judged, and the step that got it: smaller where the server wanted that. The host's retries cover what
-        ``judge`` finds wrong for a while only."""
+        ``judge`` finds wrong for a while only.
+
+        Raises:
+            Expired: with ``may_expire`` only.
+        """
 
         def judge(response: HttpResponse) -> None:
-            self._page = self._judge(step, response)
+            try:
+                self._page = self._judge(step, response)
+            except Undecided:
+                if may_expire and response.status in MAY_EXPIRE:
+                    raise Expired(f"HTTP {response.status}") from None
+                raise
 
         if self._page is not None and self._fetched == step:  # fetched to see whether its link still works
             return step, self._page
         try:
             self._page = self._ahead.take(step)
             if self._page is None:
-                self._host.http.send(self._asked(step), accept=self._accept, check=judge)
+                accept = self._accept | MAY_EXPIRE if may_expire else self._accept
+                self._host.http.send(self._asked(step), accept=accept, check=judge)
         except _Smaller:
             self._ahead.close()
             smaller = self._pager.smaller(step)
             assert smaller is not None  # seen to before
-            return self._fetch(smaller)
+            return self._fetch(smaller, may_expire=may_expire)
         assert self._page is not None
         self._fetched = step
         return step, self._page
@@ -374,15 +340,7 @@ class _Reading:
         total = self._total(page, step) if page.found.count else None
         position: JSON = {}
         if following is not None:
-            position = {
-                "page": step.page, "seen": following.seen, "at": following.at, "next": self._host.http.seal(following.url),
-                "guard": {"at": step.at, **guard(page.found, total)},
-            }
-            if following.token:
-                position["token"] = self._host.http.seal(following.token)
-            if following.size:
-                position["size"], position["guard"]["size"] = following.size, step.size
-            self._position = position
+            position = self._position = self._resume.behind(step, following, page)
         url = page.response.url
         pieces = page.pieces or (b"",)
         if len(pieces) > 1:  # one payload: a position inside a page does not exist

@@ -11,12 +11,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from nexus_engine.contract.format import Piece
 from nexus_engine.contract.host import HttpResponse
 from nexus_engine.contract.source import Payload, ReadRequest
 from nexus_plugins.sources.http.body import misfits
 from nexus_plugins.sources.http.levels import WrongShape
+
+CHANGED: Final = (
+    "the body no longer begins with what had landed, so all of it is read again: with a `key` rows that are in the table already are "
+    "not written again, without one they are there twice"
+)
 
 
 class Changed(Exception):
