@@ -17,8 +17,9 @@ from nexus_engine.compile.compiler import compile_feed
 from nexus_engine.contract.lines import listed_lines
 from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.source import Partition, Payload, Window
-from nexus_engine.deliver.batch import Bench, explain, work
+from nexus_engine.deliver.batch import explain, work
 from nexus_engine.deliver.stage import Stage
+from nexus_engine.deliver.worked import Bench
 from nexus_engine.spec.model import Spec
 from nexus_plugins.formats.jsonl.format import JsonlFormat
 

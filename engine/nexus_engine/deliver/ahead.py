@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from nexus_engine.deliver.batch import Bench, Worked, explain, work
+from nexus_engine.deliver.batch import explain, work
 from nexus_engine.deliver.stage import Stage
+from nexus_engine.deliver.worked import Bench, Worked
 
 AHEAD: Final = 3  # batches that are closed and have not landed: one lands, one is mapped, one waits
 

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import envelope
-from nexus_engine.deliver.batch import PageStats, Worked
 from nexus_engine.deliver.identity import identity
 from nexus_engine.deliver.report import RunReport, WindowBooks
+from nexus_engine.deliver.worked import PageStats, Worked
 from nexus_engine.state.records import MAX_RAW_BYTES, Quarantined, WindowCounts
 
 

@@ -18,9 +18,9 @@ import msgspec
 from nexus_engine.compile.plan import CursorPlan, Plan
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Partition, Payload
-from nexus_engine.deliver.batch import Worked
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, close, opened
+from nexus_engine.deliver.worked import Worked
 from nexus_engine.errors import Incomplete, NexusError, NotYet, PluginFailed, Reconnect, StopAll
 from nexus_engine.state.positions import spaced
 from nexus_engine.state.records import Intent
@@ -130,7 +130,7 @@ class Job:
         whole: False when the engine stopped before all partitions were known.
         goes: SQL of rows in the table that this job will remove: the compare does not see them.
         finish: called under the table's lock once everything of every partition is read and safe; how many rows it removed.
-        ages: how old what is read is (``deliver.batch.Bench.ages``), where it is not new.
+        ages: how old what is read is (``deliver.worked.Bench.ages``), where it is not new.
         drift: what it reads is of today: the shape of its records is learned, and judged.
     """
 

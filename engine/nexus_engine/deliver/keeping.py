@@ -17,8 +17,8 @@ import msgspec
 from nexus_engine.contract.host import Check, HttpRequest, HttpResponse, MapCheck, SourceHttp
 from nexus_engine.contract.source import Payload
 from nexus_engine.deliver.archive import Archive
-from nexus_engine.deliver.batch import PageStats, Worked
 from nexus_engine.deliver.windows import Unit
+from nexus_engine.deliver.worked import PageStats, Worked
 from nexus_engine.host.redact import Redactor
 from nexus_engine.state.records import Body
 

@@ -12,10 +12,11 @@ from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.compile.plan import EachPlan, Plan
 from nexus_engine.contract.sink import Sink, Target
 from nexus_engine.contract.source import Partition, Payload, Window
-from nexus_engine.deliver.batch import Bench, explain, work
+from nexus_engine.deliver.batch import explain, work
 from nexus_engine.deliver.fetch import RECONNECTS, Ticket
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit
+from nexus_engine.deliver.worked import Bench
 from nexus_engine.errors import Reconnect, StopFeed
 from nexus_engine.project.values import Row
 

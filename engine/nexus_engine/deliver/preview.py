@@ -19,7 +19,7 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.registry import Registry
 from nexus_engine.contract.sink import Sink
 from nexus_engine.contract.source import Payload
-from nexus_engine.deliver.batch import Bench, explain, work
+from nexus_engine.deliver.batch import explain, work
 from nexus_engine.deliver.drift import Watch, sentence
 from nexus_engine.deliver.fanout import Fanout
 from nexus_engine.deliver.fetch import Ticket, plugin_failed
@@ -27,6 +27,7 @@ from nexus_engine.deliver.reader import Reader
 from nexus_engine.deliver.report import ErrorReport, RunReport, error_report
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, units
+from nexus_engine.deliver.worked import Bench
 from nexus_engine.errors import ConfigError, NexusError
 from nexus_engine.events import Event, Observers, RequestDone
 from nexus_engine.project.project import Project

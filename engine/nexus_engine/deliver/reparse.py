@@ -26,13 +26,13 @@ from nexus_engine.contract.options import Duration
 from nexus_engine.contract.source import Partition, Payload, Window
 from nexus_engine.deliver.answers import KeptAnswers, NoMore
 from nexus_engine.deliver.backfill import without_rules
-from nexus_engine.deliver.batch import Worked
 from nexus_engine.deliver.fetch import Job, ReadUnit, Ticket
 from nexus_engine.deliver.keeping import Exchanges
 from nexus_engine.deliver.reader import named_partition
 from nexus_engine.deliver.report import RunReport, error_report
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, moment
+from nexus_engine.deliver.worked import Worked
 from nexus_engine.errors import ConfigError, Incomplete, NexusError, NotYet
 from nexus_engine.state.positions import spaced, unspaced
 from nexus_engine.state.records import Body, Intent, Place, Reading

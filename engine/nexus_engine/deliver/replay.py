@@ -19,11 +19,11 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import compose
 from nexus_engine.contract.source import Payload, Window
 from nexus_engine.deliver.backfill import without_rules
-from nexus_engine.deliver.batch import Worked
 from nexus_engine.deliver.fetch import Job, Ticket
 from nexus_engine.deliver.reader import named_partition
 from nexus_engine.deliver.report import RunReport
 from nexus_engine.deliver.windows import Position, Unit
+from nexus_engine.deliver.worked import Worked
 from nexus_engine.errors import NexusError
 from nexus_engine.state.records import Intent, Quarantined, Waiting
 

@@ -22,7 +22,7 @@ from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import AHEAD, Ahead
-from nexus_engine.deliver.batch import Bench, Worked, select
+from nexus_engine.deliver.batch import select
 from nexus_engine.deliver.books import books_of, counts_of, enter, landed, refused_of
 from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
@@ -31,6 +31,7 @@ from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
+from nexus_engine.deliver.worked import Bench, Worked
 from nexus_engine.errors import FieldsDrifted, Incomplete, NexusError, StopEngine
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
 from nexus_engine.state.records import Drift, Intent, WindowCounts
