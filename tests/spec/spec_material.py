@@ -93,7 +93,7 @@ VARIANTS: list[dict[str, Any]] = [
     _changed((("source", "paginate"), {"next": "links.next"})),
     _changed((("source", "paginate"), {"cursor": "meta.next", "param": "token", "end": ["0-0-0"], "into": "query", "more": "more"})),
     _changed((("source", "paginate"), {"header": "X-Next", "param": "token", "stop_when": ["seen"], "seen": "id"})),
-    _changed((("source", "paginate"), {"link": "next"})),
+    _changed((("source", "paginate"), {"link": "next", "next_link": "rewrite_to_base"})),
     _changed((("source", "paginate"), {"keyset": {"from": "id", "param": "after"}})),
     _changed((("source", "paginate"), {"keyset": {"from": "id", "path": "after"}})),
     _changed((("source", "paginate"), None), (("source", "page_size"), "1000")),

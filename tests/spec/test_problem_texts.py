@@ -143,7 +143,7 @@ def test_mistakes_of_a_field(field, path, code, word):
     ("(" * 50 + "1" + ")" * 50, True), ("(" * 51 + "1" + ")" * 51, False), ("1" + " " * 19_999, True), ("1" + " " * 20_000, False),
 ])  # fmt: skip
 def test_sql_of_a_field_has_an_end(sql, fits):
-    feed = HEAD + f"fields:\n  d: Date\n  v: {{type: UInt8, sql: '{sql}'}}\ntarget: {{table: a.b}}\n"
+    feed = HEAD + f"fields:\n  d: Date\n  v: {{type: UInt8, sql: '{sql}'}}\ntarget: {{table: a.b, key: d}}\n"
     if fits:
         assert problems_of(feed) == []
     else:
