@@ -107,6 +107,7 @@ def test_a_body_that_changed_behind_a_break_is_read_from_its_beginning(tmp_path)
         report, ids, _ = World(tmp_path, source.url, key=", key: [series, id]", more=MORE).run()
     assert report.status == "ok"
     assert ids["a"] == sorted([0, *range(LINES)])  # line 0 has two revisions
+    assert any("no longer begins with what had landed" in warning for warning in report.warnings)
     assert report.revised == 1
 
 

@@ -51,6 +51,7 @@ def test_a_body_that_changed_is_read_from_its_start():
         middle = feed.read()[4]
         assert ids(feed.read(middle.position)) == [-1, *(line["id"] for line in LINES)]
         assert "no longer begins with what had landed" in feed.warned[0]
+        assert len(server.requests) == 2  # a body that came whole is not asked for again
 
 
 def test_a_body_that_became_shorter():

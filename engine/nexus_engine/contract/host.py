@@ -43,7 +43,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A whole answer, decompressed, within its limits. Header names are lower case. ``url`` is redacted, for messages."""
+    """A whole answer, decompressed, within its limits; or one whose body still comes (``length``). Header names are lower case. ``url`` is redacted, for messages."""
 
     status: int
     headers: Mapping[str, str]

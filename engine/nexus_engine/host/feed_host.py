@@ -11,13 +11,12 @@ from msgspec.structs import replace
 from nexus_engine.contract.format import Format, Piece, Streaming
 from nexus_engine.contract.host import HttpResponse, SourceHttp
 from nexus_engine.contract.records import Want
+from nexus_engine.host.live import LARGE
 from nexus_engine.host.unpack import Unpacking
 
 # Bytes of a body that is read in pieces. Larger ones get fresh memory from the system each time, which costs more than the copy; and a
 # refused record is looked for among all of its piece.
 _PIECE: Final = 1 << 18
-# Bytes of a body, as sent, from which on its lines are handed on as they came: such a body fills batches of its own.
-_LINES_FROM: Final = 4 << 20
 
 
 class FeedHost:
@@ -52,7 +51,7 @@ class FeedHost:
     def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
         assert isinstance(self._format, Streaming)
         assert response.file is not None
-        want = replace(want, lines=want.lines and response.size >= _LINES_FROM)
+        want = replace(want, lines=want.lines and response.size >= LARGE)
         return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
 
     def require_end(self, response: HttpResponse) -> None:

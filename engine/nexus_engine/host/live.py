@@ -14,7 +14,9 @@ from typing import Any, Final
 from nexus_engine.host.body import BodyCut
 from nexus_engine.host.connection import Deadline
 
-LIVE_FROM: Final = 4 << 20  # smaller bodies are read whole before anybody looks at them
+# Bytes of a body, as sent, from which on it may be read while it comes, and its lines are handed on as they came: such a body fills
+# batches of its own.
+LARGE: Final = 4 << 20
 
 
 class LiveBody(io.RawIOBase):

@@ -19,7 +19,7 @@ from nexus_engine.contract.host import HttpRequest, HttpResponse
 from nexus_engine.errors import StopFeed
 from nexus_engine.host.body import HEAD, BodyCut, LimitMet, Limits, coding_of, read_body
 from nexus_engine.host.connection import AddressRefused, Deadline, Reach, is_private, refused
-from nexus_engine.host.live import LIVE_FROM, LiveBody
+from nexus_engine.host.live import LARGE, LiveBody
 from nexus_engine.host.redact import Redactor
 from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import BaseUrls, origin, query_pairs, resolve, with_params
@@ -267,7 +267,7 @@ class Transport:
 
     def _is_live(self, status: int, length: int | None, coding: str, route: Route) -> bool:
         """Whether the body is handed on while it comes; one that is larger than allowed is refused instead."""
-        large = route.live and length is not None and LIVE_FROM <= length <= route.limits.max_body
+        large = route.live and length is not None and LARGE <= length <= route.limits.max_body
         return large and status < 300 and not coding and self._exchanged is None
 
     def _home_is_private(self, home: str, deadline: Deadline) -> bool:

@@ -133,6 +133,10 @@ class _Reading:
                         return
                     except stream.Changed:
                         self._host.warn(stream.CHANGED)
+                    if response.file.seekable():  # else it was read while it came, and has to be asked for again
+                        response.file.seek(0)
+                        yield from stream.payloads(self._request, response, self._ending(step, page), begin=True)
+                        return
         except Cut as error:  # not by a connection that broke: that was looked for
             raise self._wrong(str(error), step, response, do=_DAMAGED) from None
         except WrongShape as error:

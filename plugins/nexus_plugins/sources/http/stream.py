@@ -34,7 +34,7 @@ def payloads(request: ReadRequest, response: HttpResponse, ending: Payload, *, b
     held back until it is known whether it is the last.
 
     Raises:
-        Changed: nothing was given; the body has to be asked for again.
+        Changed: nothing was given; the body has to be read again from its beginning.
         Cut: the body turns out to be damaged.
         WrongShape: the body, or a part of it, is not of the feed's format.
     """
