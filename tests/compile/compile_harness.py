@@ -58,8 +58,9 @@ class Bench:
         self.engine.query(self.plan.query.map_sql(self.raw, self.mapped, RUN))
 
     def refused(self) -> dict[tuple[int, int], list[str]]:
-        rows = self.engine.rows(self.plan.query.refused_sql(self.raw, RUN))
-        return {(row["_p"], row["_i"]): row["reasons"] for row in rows if row["reasons"]}
+        query = self.plan.query
+        told = {(row["_p"], row["_i"]): list(query.reasons_of(row)) for row in self.engine.rows(query.refused_sql(self.raw, RUN))}
+        return {place: reasons for place, reasons in told.items() if reasons}
 
     def current(self) -> str:
         target = self.plan.target

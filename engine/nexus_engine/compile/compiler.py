@@ -324,7 +324,8 @@ class _Compiler:
         spec = self.spec
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
         query = Query(
-            select=layers.select(), reasons=layers.reasons(), lines=lines, keys=tuple(self.scope.structure.keys), columns=columns, key=target.key,
+            select=layers.select(), reasons=layers.reasons(), named=layers.named(), lines=lines, keys=tuple(self.scope.structure.keys),
+            columns=columns, key=target.key,
             cursor=value_sql(cursor, {name: field.kind for name, field in self.fields.items()}), rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
         leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else self.scope.structure.leaves(self.scope.paths)

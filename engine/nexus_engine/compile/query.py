@@ -17,6 +17,7 @@ from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.clickhouse.spool import spool_type
 from nexus_engine.clickhouse.types import parse_type
 from nexus_engine.compile import compare
+from nexus_engine.compile.reasons import Reasons
 from nexus_engine.compile.rules import BatchRule, RuleVerdict, judge, rule_counts
 
 RUN_NAMES = ("run_started_at", "run_id", "feed")
@@ -93,6 +94,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     select: str
     reasons: str
+    named: Reasons = Reasons()
     lines: str = ""  # as `select`, over a file of JSON lines; empty where their records cannot be read alone
     keys: tuple[str, ...] = ()  # what `lines` reads of a partition and its window
     columns: tuple[OutColumn, ...]
@@ -127,8 +129,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"SELECT DISTINCT _p, _i FROM {self._mapped(mapped)} WHERE NOT _ok AND NOT _filtered ORDER BY _p, _i{_SETTINGS_SQL}"
 
     def refused_sql(self, raw: Path, run: Mapping[str, str]) -> str:
-        """Rows `_p, _i, reasons Array(String)`, each reason `<field>: <code>: <text>`; none for a record that is good."""
+        """A row of each record for :meth:`reasons_of`, with `_p` and `_i`."""
         return filled(self.reasons, raw, run) + _SETTINGS_SQL
+
+    def reasons_of(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Each `<field>: <code>: <text>`; none of a record that is good."""
+        return self.named.of(row)
 
     def stats_sql(self, mapped: Path, *, ends: bool = False) -> str:
         """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records; with ``ends`` also

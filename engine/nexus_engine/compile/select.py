@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.compile.mapping import Field, cast_sql
-
-_SHOWN = 60  # characters of a value in a reason
+from nexus_engine.compile.reasons import MISSING, Reasons
 
 # Good dates that a type cannot hold surprise people: the reason says what it holds.
 _RANGES = {
@@ -63,14 +62,29 @@ class Layers:
         )
 
     def reasons(self) -> str:
-        """`_p, _i, reasons` of all records; none for a good one. (A WHERE here would double the time to analyse the query.)"""
-        texts = "[" + ", ".join(self._cast_reason(field) for field in self.fields) + "]"
-        inner = self._flagged(f"arrayFilter(r -> r != '', {texts}) AS _nexus_why, toUInt8(notEmpty(_nexus_why)) AS _nexus_bad")
-        own = "[" + ", ".join([*map(self._null_reason, self.columns), *map(self._rule_reason, self.rules)]) + "]"
+        """What `compile.reasons` needs of all records. (A WHERE here would double the time to analyse the query.)"""
+        own = self._cast_fields()
+        casts, texts = (", ".join(items) for items in (map(self._cast_told, own), (ident(field.text_name) for field in own)))
+        flag = f"{_array(casts, 'UInt8')} AS _nexus_casts, {_array(texts, 'Nullable(String)')} AS _nexus_texts"
+        nulls = ", ".join(f"isNull({ident(field.name)})" for field in self.columns if _must(field))
+        broken = ", ".join(f"if({rule.check}, 0, 1)" for rule in self.rules)
+        values = ", ".join(f"toString({ident(rule.field)})" if rule.field else "'does not hold'" for rule in self.rules)
         return (
-            f"SELECT _p, _i, if(_nexus_filtered AND NOT _nexus_bad, [], arrayConcat(_nexus_why, arrayFilter(r -> r != '', {own}))) "
-            f"AS reasons\nFROM (\n{self.stepped(inner, '_nexus_bad, _nexus_why')}\n)"
+            f"SELECT _p, _i, _nexus_filtered AS filtered, _nexus_casts AS casts, _nexus_texts AS texts, {_array(nulls, 'UInt8')} AS nulls, "
+            f"{_array(broken, 'UInt8')} AS broken, {_array(values, 'Nullable(String)')} AS values\n"
+            f"FROM (\n{self.stepped(self._flagged(flag), '_nexus_casts, _nexus_texts')}\n)"
         )
+
+    def named(self) -> Reasons:
+        """What the arrays of :meth:`reasons` are about."""
+        return Reasons(
+            casts=tuple((field.name, f"{field.kind.bare}{_RANGES.get(field.kind.bare.name, '')}") for field in self._cast_fields()),
+            nulls=tuple(field.name for field in self.columns if _must(field)),
+            rules=tuple((rule.field, rule.name) for rule in self.rules),
+        )
+
+    def _cast_fields(self) -> list[Field]:
+        return [field for field in self.fields if not field.sql]
 
     def _texts(self) -> str:
         texts = {f"_nexus_t_{name}": sql for name, sql in self.texts.items()}
@@ -135,28 +149,9 @@ class Layers:
         needed = [f"isNotNull({ident(field.name)})" for field in self.columns if _must(field)]
         return " AND ".join(["NOT _nexus_bad", *needed, *(rule.check for rule in self.rules)])
 
-    def _cast_reason(self, field: Field) -> str:
-        if field.sql:
-            return "''"
-        text = ident(field.text_name)
-        before, after = literal(f'{field.name}: cast: "'), literal(f'" is no {field.kind.bare}{_RANGES.get(field.kind.bare.name, "")}')
-        shown = f"concat({before}, {_short(text)}, {after})"
-        cast = f"if({field.guard().bad}, ifNull({shown}, ''), '')"
-        if field.kind.container and not self.steps:
-            return f"if({_missing(field)}, {literal(field.name + ': null: no value')}, {cast})"
-        return cast
-
-    def _null_reason(self, field: Field) -> str:
-        if not _must(field):
-            return "''"
-        reason = literal(f"{field.name}: null: no value")
-        failed = f"arrayExists(r -> startsWith(r, {literal(field.name + ': ')}), _nexus_why)"
-        return f"if(isNull({ident(field.name)}) AND NOT {failed}, {reason}, '')"
-
-    def _rule_reason(self, rule: RowRule) -> str:
-        before = literal(f"{rule.field or 'row'}: rule:{rule.name}: ")
-        shown = _short(f"toString({ident(rule.field)})") if rule.field else "'does not hold'"
-        return f"if({rule.check}, '', concat({before}, ifNull({shown}, 'null')))"
+    def _cast_told(self, field: Field) -> str:
+        bad = field.guard().bad
+        return f"if({_missing(field)}, {MISSING}, {bad})" if field.kind.container and not self.steps else bad
 
 
 def _must(field: Field) -> bool:
@@ -167,5 +162,6 @@ def _missing(field: Field) -> str:
     return f"isNull({ident(field.text_name)})"
 
 
-def _short(text: str) -> str:
-    return f"if(lengthUTF8({text}) > {_SHOWN}, concat(substringUTF8({text}, 1, {_SHOWN}), '…'), {text})"
+
+def _array(items: str, kind: str) -> str:
+    return f"[{items}]" if items else f"CAST([], 'Array({kind})')"

@@ -306,15 +306,11 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: s
                 body = stage.body(staged)
                 texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
             out.write(stage.line(staged, rebuild(body, texts[p], source.records, source.flat, source.want.leaves)))
-    reasons = sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
-    if stage.lines and len({(row["_p"], row["_i"]) for row in reasons if row["reasons"]}) < sum(map(len, refused.values())):
+    rows = sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
+    told = [(row["_p"], row["_i"], reasons) for row in rows if (reasons := query.reasons_of(row))]
+    if stage.lines and len({(p, i) for p, i, _ in told}) < sum(map(len, refused.values())):
         raise _Misread
-    return [
-        Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), tuple(row["reasons"]))
-        for row in reasons
-        for p, i in [(row["_p"], row["_i"])]
-        if row["reasons"]
-    ]
+    return [Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), reasons) for p, i, reasons in told]
 
 
 def _lines_of(text: bytes, numbers: list[int]) -> list[bytes]:
