@@ -39,7 +39,8 @@ class Bench:
 
     def __init__(self, engine: Engine, folder: Path, plan: Plan) -> None:
         self.engine, self.folder, self.plan = engine, folder, plan
-        self.raw, self.mapped, self.spool = folder / "raw.jsonl", folder / "mapped.arrow", folder / "spool.arrow"
+        self.raw, self.file, self.spool = folder / "raw.jsonl", folder / "mapped.arrow", folder / "spool.arrow"
+        self.mapped = plan.query.mapped(self.file)
         self.verdicts = folder / "verdicts.arrow"
         for statement in ddl.statements(plan.target):
             engine.query(statement)
@@ -47,7 +48,7 @@ class Bench:
     def map(self, *bodies: Any, k: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run the query; the mapped rows. A body is JSON text (bytes) or something to encode."""
         self.map_only(*bodies, k=k)
-        return self.engine.rows(f"SELECT * FROM {self.plan.query._mapped(self.mapped)} ORDER BY _p, _i, _nexus_row")
+        return self.engine.rows(f"SELECT * FROM {self.mapped} ORDER BY _p, _i, _nexus_row")
 
     def map_only(self, *bodies: Any, k: dict[str, Any] | None = None) -> None:
         """The same without its rows."""
@@ -55,7 +56,7 @@ class Bench:
             for n, body in enumerate(bodies):
                 text = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
                 out.write(b'{"p":%d,"k":%s,"b":%s}\n' % (n, json.dumps(k or {}).encode(), text))
-        self.engine.query(self.plan.query.map_sql(self.raw, self.mapped, RUN))
+        self.engine.query(self.plan.query.map_sql(self.raw, self.file, RUN))
 
     def refused(self) -> dict[tuple[int, int], list[str]]:
         query = self.plan.query
@@ -78,7 +79,7 @@ class Bench:
     def land(self, batch: str = "01900000-0000-7000-8000-000000000001") -> None:
         """Spool what is to land and insert it, as the sink does."""
         target = self.plan.target
-        spooled = self.mapped
+        spooled = self.file
         if target.key:
             self.engine.query(self.plan.query.compare_sql(self.mapped, self.verdicts, self.current()))
             self.engine.query(self.plan.query.finish_sql(self.mapped, self.spool, self.verdicts))

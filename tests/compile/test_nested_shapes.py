@@ -272,7 +272,7 @@ def test_a_hundred_thousand_records_behind_lists(feed) -> None:
     bench = feed({"t": "UInt32", "v": "Decimal(18, 2)", "id": {"type": "String", "from": "parent.id"}}, records="data[].points[]")
     body = json.dumps({"data": data}).encode()
     bench.map_only(body, body)
-    mapped = bench.plan.query._mapped(bench.mapped)
+    mapped = bench.mapped
     [row] = bench.engine.rows(f"SELECT count() AS c, uniqExact(_p, _i) AS u, countIf(_i = t AND v = t + 0.5) AS same, max(_i) AS last FROM {mapped}")
     assert (row["c"], row["u"], row["same"], row["last"]) == (2 * n, 2 * n, 2 * n, n - 1)
     found = {(row["_p"], row["id"]): row["c"] for row in bench.engine.rows(f"SELECT _p, id, count() AS c FROM {mapped} GROUP BY _p, id")}

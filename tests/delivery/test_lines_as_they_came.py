@@ -89,7 +89,7 @@ def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, lines: boo
     found = work(stage, bench)
     found = explain(found, bench)
     columns = ", ".join(f"toString(`{column.name}`) AS `{column.name}`" for column in plan.query.columns)
-    rows = engine.rows(f"SELECT _p, _i, {columns} FROM {plan.query._mapped(found.mapped)} WHERE _ok ORDER BY _p, _i") if found.stage.has_lines else []
+    rows = engine.rows(f"SELECT _p, _i, {columns} FROM {found.mapped.relation} WHERE _ok ORDER BY _p, _i") if found.stage.has_lines else []
     refusals = sorted((r.p, r.record, json.dumps(json.loads(r.raw)), r.reasons) for r in found.refusals)
     bench.clean()
     return {"rows": rows, "stats": found.stats, "refusals": refusals, "failures": {unit: str(g.error) for unit, g in found.failures.items()}}

@@ -53,7 +53,7 @@ class Bench:
             f"INSERT INTO FUNCTION file('{produced}', 'Arrow', 'id Nullable(UInt64), part Nullable(String), _nexus_row UInt32, _ok UInt8') "
             f"SELECT if(number < {refused}, NULL, number), if(number % 2, 'odd', 'even'), number, number >= {refused} FROM numbers({rows + refused})"
         )
-        path, digest = spool.commit(produced, self.data_dir / "spool", id)
+        path, digest = spool.commit(produced, self.data_dir / "spool" / f"{id}.arrow")
         batch = Batch(id=id, seq=seq, feed="f", run_id="r", target=target, path=str(path), rows=rows, sha256=digest)
         books = (WindowCounts(partition="", counts={"read": rows, "in_flight": rows}),)
         protocol.intend(self.store, Intent(id=id, feed="f", run_id="r", advances={}, batch=batch, books=books))
@@ -286,7 +286,7 @@ def test_a_merging_engine_may_have_rows_inserted_again_and_a_folding_one_may_not
 
 def test_spooling_names_what_the_disk_says(tmp_path):
     with pytest.raises(StateDamaged, match="the disk failed"):
-        spool.commit(tmp_path / "missing", tmp_path, "id")
+        spool.commit(tmp_path / "missing", tmp_path / "id.arrow")
     with pytest.raises(OutOfSpace, match="no space is left"), spool.disk_errors(tmp_path):
         with open("/dev/full", "wb", buffering=0) as full:
             full.write(b"x")

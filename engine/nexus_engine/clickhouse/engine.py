@@ -85,17 +85,17 @@ class Engine:
 
     def query(
         self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
-    ) -> None:
-        """Run a statement and drop what it returns. ``params`` fill ``{name:Type}`` places; ``settings`` are appended as a
-        SETTINGS clause, so a clause inside ``sql`` wins."""
-        self._run(sql, "Null", params, settings)
+    ) -> int:
+        """Run a statement and drop what it returns; how many rows it read of tables and files. ``params`` fill ``{name:Type}`` places;
+        ``settings`` are appended as a SETTINGS clause, so a clause inside ``sql`` wins."""
+        return self._run(sql, "Null", params, settings)[1]
 
     def rows(
         self, sql: str, *, params: Mapping[str, str] | None = None, settings: Mapping[str, str | int] | None = None
     ) -> list[dict[str, Any]]:
         """A small result as dicts: exact integers, decimals as text. Bytes that are no UTF-8, which a String column may hold, are
         shown as U+FFFD."""
-        lines = self._run(sql, "JSONEachRow", params, settings).split(b"\n")
+        lines = self._run(sql, "JSONEachRow", params, settings)[0].split(b"\n")
         return [json.loads(line.decode("utf-8", "replace")) for line in lines if line]
 
     def arrow(
@@ -104,7 +104,7 @@ class Engine:
         """A result as an Arrow table."""
         import pyarrow as pa
 
-        data = self._run(sql, "ArrowStream", params, settings)
+        data, _ = self._run(sql, "ArrowStream", params, settings)
         return pa.ipc.open_stream(data).read_all() if data else pa.table({})
 
     def close(self) -> None:
@@ -117,12 +117,14 @@ class Engine:
             for session in idle:
                 session.close()
 
-    def _run(self, sql: str, format: str, params: Mapping[str, str] | None, settings: Mapping[str, str | int] | None) -> bytes:
+    def _run(self, sql: str, format: str, params: Mapping[str, str] | None, settings: Mapping[str, str | int] | None) -> tuple[bytes, int]:
+        """The result, and how many rows were read for it."""
         text = f"{sql.rstrip().rstrip(';')}{_settings_clause(settings)}"
         escaped = {name: _escape(value) for name, value in (params or {}).items()}
         with self._session() as session:
             try:
-                return bytes(session.query(text, format, params=escaped).bytes() or b"")
+                result = session.query(text, format, params=escaped)
+                return bytes(result.bytes() or b""), int(result.storage_rows_read())
             except Exception as error:  # noqa: BLE001  chdb raises RuntimeError, ChdbError and others alike
                 _drop_leftover(session)
                 raise engine_error(error) from None

@@ -103,8 +103,12 @@ class _Compiler:
             rules=row_rules,
             extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
         )
-        lines = self.scope.structure.line_rows(_staged) if getattr(self.formats.get(self.format), "lines", False) else ""
-        return self._plan(layers, dataclasses.replace(layers, rows=lines).select() if lines else "", target, cursor)
+        lines, side = "", ""
+        if getattr(self.formats.get(self.format), "lines", False) and (rows := self.scope.structure.line_rows(_staged)):
+            lines = dataclasses.replace(layers, rows=rows).select()
+            if not (steps or target.key):
+                side = dataclasses.replace(layers, rows=self.scope.structure.line_rows(_staged, numbered=True)).select()
+        return self._plan(layers, lines, side, target, cursor)
 
     def _declare(self) -> None:
         for name, spec in self.spec.fields.items():
@@ -320,12 +324,12 @@ class _Compiler:
         want = msgspec.structs.replace(plan.source.want, lines=False)  # its pages are one stage
         return ListingPlan(source=msgspec.structs.replace(plan.source, want=want), query=plan.query)
 
-    def _plan(self, layers: Layers, lines: str, target: Target, cursor: CursorPlan | None) -> Plan:
+    def _plan(self, layers: Layers, lines: str, side: str, target: Target, cursor: CursorPlan | None) -> Plan:
         spec = self.spec
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
         query = Query(
-            select=layers.select(), reasons=layers.reasons(), named=layers.named(), lines=lines, keys=tuple(self.scope.structure.keys),
-            columns=columns, key=target.key,
+            select=layers.select(), reasons=layers.reasons(), named=layers.named(), lines=lines, side=side,
+            keys=tuple(self.scope.structure.keys), columns=columns, key=target.key,
             cursor=value_sql(cursor, {name: field.kind for name, field in self.fields.items()}), rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
         leaves = tuple(str(path[0]) for path in self.scope.paths) if self.flat else self.scope.structure.leaves(self.scope.paths)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse.side import ONE_BLOCK
 from nexus_engine.clickhouse.spool import spool_type
 from nexus_engine.clickhouse.types import parse_type
 from nexus_engine.compile import compare
@@ -76,6 +77,14 @@ class OutColumn(msgspec.Struct, frozen=True, kw_only=True):
         kind = spool_type(parse_type(self.type))
         return str(kind) if kind.container or kind.name == "Nullable" else f"Nullable({kind})"
 
+    @property
+    def landed(self) -> str:
+        """SQL of the value of a good row as the target has it."""
+        kind, name = parse_type(self.type), ident(self.name)
+        plain = spool_type(kind)
+        value = name if str(plain) == self.spool else f"assumeNotNull({name})"
+        return value if plain == kind else f"CAST({value}, {literal(self.type)})"
+
 
 class Check(msgspec.Struct, frozen=True):
     """One expression of the user's: ``select`` is what the engine is asked to describe, ``path`` the key in the spec."""
@@ -96,6 +105,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     reasons: str
     named: Reasons = Reasons()
     lines: str = ""  # as `select`, over a file of JSON lines; empty where their records cannot be read alone
+    side: str = ""  # as `lines`, `_i` the number of the line in the file; empty for a target with a key, and where
+    # transforms may make no row of a record, or several
     keys: tuple[str, ...] = ()  # what `lines` reads of a partition and its window
     columns: tuple[OutColumn, ...]
     key: tuple[str, ...] = ()
@@ -116,17 +127,32 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             keys: by names of `keys`.
             firsts: by payload number, the number of its first record in the file, ascending.
         """
-        values = {f"k{n}": keys[name] for n, name in enumerate(self.keys)}
-        values |= {"firsts": str(list(firsts.values())), "numbers": str(list(firsts))}
-        return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{filled(self.lines, raw, {**run, **values})}{_SETTINGS_SQL}"
+        values = {"firsts": str(list(firsts.values())), "numbers": str(list(firsts))}
+        rows = filled(self.lines, raw, {**run, **values, **self._key_values(keys)})
+        return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
+
+    def side_sql(self, raw: Path, table: str, batch_id: str, run: Mapping[str, str], keys: Mapping[str, str | None]) -> str:
+        """File of JSON lines to the side table of a batch (as SQL): the good records, `_nexus_row` the numbers of their lines. The
+        statement reads as many rows as there are records."""
+        names = [ident(column.name) for column in self.columns]
+        rows = filled(self.side, raw, {**run, **self._key_values(keys)})
+        settings = ", ".join(f"{name}={literal(value) if isinstance(value, str) else value}" for name, value in ONE_BLOCK.items())
+        return (
+            f"INSERT INTO {table} ({', '.join([*names, '_nexus_batch', '_nexus_row'])})\n"
+            f"SELECT {', '.join([*(column.landed for column in self.columns), f'toUUID({literal(batch_id)})', '_i'])}\n"
+            f"FROM (\n{rows}\n) WHERE _ok{_SETTINGS_SQL}, {settings}"
+        )
+
+    def _key_values(self, keys: Mapping[str, str | None]) -> dict[str, str | None]:
+        return {f"k{n}": keys[name] for n, name in enumerate(self.keys)}
 
     def select_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """The same SELECT, for people and for describing."""
         return filled(self.select, raw, run) + _SETTINGS_SQL
 
-    def refused_rows_sql(self, mapped: Path) -> str:
-        """Rows `_p, _i` of the refused records, in order."""
-        return f"SELECT DISTINCT _p, _i FROM {self._mapped(mapped)} WHERE NOT _ok AND NOT _filtered ORDER BY _p, _i{_SETTINGS_SQL}"
+    def refused_rows_sql(self, mapped: str) -> str:
+        """Rows `_p, _i` of the refused records, in order. ``mapped``, here and below: what :meth:`mapped` gives."""
+        return f"SELECT DISTINCT _p, _i FROM {mapped} WHERE NOT _ok AND NOT _filtered ORDER BY _p, _i{_SETTINGS_SQL}"
 
     def refused_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """A row of each record for :meth:`reasons_of`, with `_p` and `_i`."""
@@ -136,48 +162,63 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """Each `<field>: <code>: <text>`; none of a record that is good."""
         return self.named.of(row)
 
-    def stats_sql(self, mapped: Path, *, ends: bool = False) -> str:
+    def stats_sql(self, mapped: str, *, ends: bool = False) -> str:
         """Rows `_p, read, ok, filtered, cursor_max` (text or null), one per payload that has records; with ``ends`` also
         `first_row` and `last_row` of its good ones."""
         cursor = f"toString(maxIf({self.cursor}, _ok))" if self.cursor else "CAST(NULL, 'Nullable(String)')"
         numbers = ", minIf(_nexus_row, _ok) AS first_row, maxIf(_nexus_row, _ok) AS last_row" if ends else ""
         return (
             f"SELECT _p, count() AS read, countIf(_ok) AS ok, countIf(_filtered) AS filtered, "
-            f"{cursor} AS cursor_max{numbers}\nFROM {self._mapped(mapped)} GROUP BY _p ORDER BY _p{_SETTINGS_SQL}"
+            f"{cursor} AS cursor_max{numbers}\nFROM {mapped} GROUP BY _p ORDER BY _p{_SETTINGS_SQL}"
         )
 
-    def rules_sql(self, mapped: Path, run: Mapping[str, str] | None = None) -> str | None:
+    def rules_sql(self, mapped: str, run: Mapping[str, str] | None = None) -> str | None:
         """One row of counts for :meth:`judge_rules`; None when no rule is about the batch. ``run`` is needed by `freshness`."""
         if not self.rules:
             return None
         counts = filled(rule_counts(self.rules), None, run or {})
-        return f"SELECT {counts}\nFROM {self._mapped(mapped)} WHERE _ok{_SETTINGS_SQL}"
+        return f"SELECT {counts}\nFROM {mapped} WHERE _ok{_SETTINGS_SQL}"
 
     def judge_rules(self, row: Mapping[str, Any]) -> list[RuleVerdict]:
         """What the batch rules say of the counts."""
         return judge(self.rules, row)
 
-    def compare_sql(self, mapped: Path, out: Path, current: str | None, ages: Path | None = None) -> str:
+    def compare_sql(self, mapped: str, out: Path, current: str | None, ages: Path | None = None) -> str:
         """Mapped file to a file of verdicts: one row for the last good row of each key. For a target with a key. ``ages``: a file
         of `compile.compare.age_file`, for answers that are parsed again."""
-        rows = compare.verdicts(self._mapped(mapped), self.columns, self.key, current, compare.age_file(ages) if ages else None)
+        rows = compare.verdicts(mapped, self.columns, self.key, current, compare.age_file(ages) if ages else None)
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
     def compare_counts_sql(self, verdicts: Path) -> str:
         """Rows `_p, new, revised, unchanged`, one per payload; good rows that are in none of them were superseded."""
         return compare.counts(compare.verdict_file(verdicts)) + _SETTINGS_SQL
 
-    def finish_sql(self, mapped: Path, out: Path, verdicts: Path) -> str:
+    def finish_sql(self, mapped: str, out: Path, verdicts: Path) -> str:
         """Mapped file to the spool: target columns and `_nexus_row`, less unchanged and superseded rows. Where every good row
         lands, the mapped file is a spool file itself."""
-        rows = compare.rows_to_land(self._mapped(mapped), self.columns, compare.verdict_file(verdicts))
+        rows = compare.rows_to_land(mapped, self.columns, compare.verdict_file(verdicts))
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
-    def _mapped(self, path: Path) -> str:
-        """The mapped file with its types stated: nothing is left to inference."""
+    def mapped(self, path: Path) -> str:
+        """The mapped file as a relation, with its types stated: nothing is left to inference."""
         columns = ", ".join(f"{ident(column.name)} {column.spool}" for column in self.columns)
         structure = f"_p UInt32, _i UInt32, _nexus_row UInt32, _ok UInt8, _filtered UInt8, {columns}"
         return f"file({literal(str(path))}, 'Arrow', {literal(structure)})"
+
+    def mapped_aside(self, table: str, firsts: Mapping[int, int]) -> str:
+        """The good rows in a side table, as :meth:`mapped` has them. ``firsts`` as in :meth:`map_lines_sql`."""
+        starts, numbers = list(firsts.values()), list(firsts)
+        p = f"toUInt32(transform(roundDown(_nexus_row, {starts}), {starts}, {numbers}, -1)) AS _p"
+        return f"(SELECT {p}, 1 AS _ok, 0 AS _filtered, _nexus_row, * FROM {table})"
+
+    def refused_aside_sql(self, table: str, records: int, firsts: Mapping[int, int]) -> str:
+        """As :meth:`refused_rows_sql`: the numbers of lines that are missing in a side table."""
+        starts, numbers = list(firsts.values()), list(firsts)
+        missing = f"bitmapAndnot(bitmapBuild(range(toUInt32({records}))), (SELECT groupBitmapState(_nexus_row) FROM {table}))"
+        return (
+            f"SELECT toUInt32(transform(roundDown(n, {starts}) AS first, {starts}, {numbers}, -1)) AS _p, toUInt32(n - first) AS _i\n"
+            f"FROM (SELECT arrayJoin(bitmapToArray({missing})) AS n) ORDER BY n"
+        )
 
 
 def filled(text: str, raw: Path | None, run: Mapping[str, str | None]) -> str:

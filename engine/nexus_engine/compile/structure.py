@@ -140,8 +140,11 @@ class Structure:
         both = f"({texts.rows(relation)}) AS _nexus_t"
         return f"SELECT * FROM ({self._rows(raw, [])}) AS _nexus_l ANY LEFT JOIN (SELECT _p, _i, _nexus_o AS _nexus_w FROM {both}) AS _nexus_t USING (_p, _i)"
 
-    def line_rows(self, relation: Callable[[str], str]) -> str:
+    def line_rows(self, relation: Callable[[str], str], *, numbered: bool = False) -> str:
         """The same SELECT over a file of lines, a record on each; "" where a record needs more than the members of its line.
+
+        Args:
+            numbered: `_p` is 0, `_i` the number of the line in the file.
 
         Markers: `k<n>` values of ``keys``, `firsts` and `numbers` of payloads (``Query.map_lines_sql``).
         """
@@ -154,9 +157,13 @@ class Structure:
         raw = relation(", ".join(f"{ident(str(name))} {child.type()}" for name, child in members.items()))
         firsts, numbers = (f"CAST(\0{name}\0, 'Array(Int64)')" for name in ("firsts", "numbers"))
         keys = ", ".join(f"CAST(\0k{n}\0, '{LEAF}')" for n in range(len(self.keys)))
+        place = (
+            "toUInt32(0) AS _p, toUInt32(assumeNotNull(_row_number)) AS _i" if numbered else
+            f"toUInt32(transform(roundDown(assumeNotNull(_row_number), {firsts}) AS _nexus_first, {firsts}, {numbers}, -1)) AS _p, "
+            "toUInt32(assumeNotNull(_row_number) - _nexus_first) AS _i"
+        )  # fmt: skip
         return (
-            f"SELECT toUInt32(transform(roundDown(assumeNotNull(_row_number), {firsts}) AS _nexus_first, {firsts}, {numbers}, -1)) AS _p, "
-            f"toUInt32(assumeNotNull(_row_number) - _nexus_first) AS _i, {f'tuple({keys}) AS k, ' if keys else ''}"
+            f"SELECT {place}, {f'tuple({keys}) AS k, ' if keys else ''}"
             f"tuple({', '.join(ident(str(name)) for name in members)}) AS _nexus_o\n  FROM {raw}"
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -55,7 +55,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     ``id`` is a UUIDv7, monotone in this data folder; ``path`` the Arrow IPC file, which holds the target's columns, `_nexus_row`
     (UInt32, unique in the batch), and perhaps others: where there is a column `_ok` (UInt8), rows with 0 in it are not of the
-    batch. ``rows``: how many are; ``advances`` the positions it moves: ``{partition key: [from, to]}``.
+    batch. ``rows``: how many are; ``advances`` the positions it moves: ``{partition key: [from, to]}``. ``sha256`` of the file; empty
+    when there is none, because the rows are in a side table (:class:`Sides`).
     """
 
     id: str
@@ -68,8 +69,13 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     advances: dict[str, tuple[Any, Any]] = {}
 
+    @property
+    def side(self) -> bool:
+        """The rows are in a side table of the sink's, not in a file."""
+        return not self.sha256
+
     def table(self) -> pa.Table:
-        """The rows to land as an Arrow table (memory-mapped where all of the file is): the target's columns, then `_nexus_row`."""
+        """The rows of the file to land as an Arrow table (memory-mapped where all of the file is): the target's columns, then `_nexus_row`."""
         import pyarrow as pa
 
         with pa.memory_map(self.path) as source:
@@ -143,4 +149,27 @@ class Removes(Protocol):
     def remove(self, target: Target, where: str) -> None:
         """Remove the rows for which ``where`` holds: a ClickHouse expression over the target's columns, `_nexus_batch` and
         `_nexus_row`. Returns once no reader sees them any more; may be repeated after any failure. Called under the table's lock."""
+        ...
+
+
+@runtime_checkable
+class Sides(Protocol):
+    """A sink whose tables the embedded engine writes itself. Rows of a large batch are mapped straight into a *side table*, as they will
+    lie in the target; :meth:`Sink.write` of the whole batch then takes them in without reading them. The methods may be called while a
+    batch of the same target is written."""
+
+    def side_table(self, target: Target, batch_id: str, staged: Collection[str]) -> str | None:
+        """A new, empty side table for a batch, as SQL; None where the target's table cannot take rows in like that.
+
+        Args:
+            staged: ids of the batches whose side tables are needed. Others that an earlier process left are removed at the first call.
+        """
+        ...
+
+    def side_rows(self, batch: Batch) -> Sequence[int]:
+        """The `_nexus_row` values in the batch's side table; none when it is not there."""
+        ...
+
+    def drop_side(self, target: Target, batch_id: str) -> None:
+        """Remove the side table of a batch, if it is there."""
         ...

@@ -34,11 +34,12 @@ class _Begun:
 
 
 class Ahead:
-    """Used in the loop's thread. ``nudge`` is called from the other one, each time a batch is mapped."""
+    """Used in the loop's thread. ``nudge`` is called from another one, each time a batch is mapped; ``side_by_side`` batches are mapped
+    at once."""
 
-    def __init__(self, nudge: Callable[[], None]) -> None:
+    def __init__(self, nudge: Callable[[], None], side_by_side: int = 1) -> None:
         self._nudge = nudge
-        self._map = ThreadPoolExecutor(1, thread_name_prefix="map")
+        self._map = ThreadPoolExecutor(side_by_side, thread_name_prefix="map")
         self._explain = ThreadPoolExecutor(1, thread_name_prefix="explain")
         self._begun: deque[_Begun] = deque()
         self._spoilt: set[int] = set()

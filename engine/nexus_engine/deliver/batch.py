@@ -11,6 +11,7 @@ and mapped as lists, like every other body.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,10 +20,11 @@ from nexus_engine.clickhouse.engine import EngineError
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import rebuild, some_records
 from nexus_engine.contract.lines import is_object, line_values, picked_lines
+from nexus_engine.deliver import crash
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.shape import shape_of
 from nexus_engine.deliver.stage import Stage, Staged
-from nexus_engine.deliver.worked import Bench, Guilt, PageStats, Refusal, Worked
+from nexus_engine.deliver.worked import Bench, Guilt, Mapped, PageStats, Refusal, Worked
 from nexus_engine.errors import PageError, RuleFailed, StopFeed, TooManyRefused
 
 
@@ -41,13 +43,13 @@ def work(stage: Stage, bench: Bench) -> Worked:
 
 
 def _work(stage: Stage, bench: Bench, *, lines: bool) -> Worked:
-    mapped = bench.file(f"{stage.path.stem}.mapped.arrow")
-    kept, poison, stats, broken = _mapped(stage, bench, mapped, lines=lines)
+    file = bench.file(f"{stage.path.stem}.mapped.arrow")
+    kept, mapped, poison, stats, broken = _mapped(stage, bench, file, lines=lines)
     failures = {**broken, **_guilty_pages(kept, stats, poison, bench, mapped)}
     if failures:
         cut = _cut(kept, failures, bench)
         poison = [refusal for refusal in poison if refusal.p in {staged.p for staged in cut.payloads}]
-        kept, more, stats, _ = _mapped(cut, bench, mapped, lines=lines)
+        kept, mapped, more, stats, _ = _mapped(cut, bench, file, lines=lines)
         poison += more
     warnings = _judge_batch(kept, stats, poison, bench, mapped)
     return Worked(kept, stats, poison, failures, warnings, {}, mapped, 0, None, shape_of(stage, bench.plan, bench.redact))
@@ -68,12 +70,12 @@ def explain(worked: Worked, bench: Bench) -> Worked:
 
 
 def select(worked: Worked, bench: Bench) -> None:
-    """Compare with what the table holds. Where every good row lands, the mapped file is the spool; else they are written into a
-    file beside the stage. Call under the table's lock."""
+    """Compare with what the table holds. Where every good row lands, they stay where they were mapped to; else they are written into
+    a file beside the stage. Call under the table's lock."""
     good = sum(stats.ok for stats in worked.stats.values()) if worked.stage.has_lines else 0
     if not good:
         return
-    query, engine, mapped = bench.plan.query, bench.engine, worked.mapped
+    query, engine, mapped = bench.plan.query, bench.engine, worked.mapped.relation
     worked.counts = {p: {"new": stats.ok} for p, stats in worked.stats.items()}
     if bench.plan.target.key:
         verdicts = bench.file(f"{worked.stage.path.stem}.verdicts.arrow")
@@ -85,7 +87,7 @@ def select(worked: Worked, bench: Bench) -> None:
         worked.counts = {p: _superseded(stats.ok, found.get(p, {})) for p, stats in worked.stats.items()}
     worked.rows = sum(count["new"] + count.get("revised", 0) for count in worked.counts.values())
     if worked.rows == good:
-        worked.spool = mapped
+        worked.spool = worked.mapped.path
     elif worked.rows:
         worked.spool = bench.file(f"{worked.stage.path.stem}.spool.arrow")
         engine.query(query.finish_sql(mapped, worked.spool, verdicts))
@@ -111,27 +113,56 @@ class _Misread(Exception):
 
 
 def _mapped(
-    stage: Stage, bench: Bench, mapped: Path, *, lines: bool
-) -> tuple[Stage, list[Refusal], dict[int, PageStats], dict[int, Guilt]]:
-    """What was mapped, records that broke the query, the counts by payload, and by unit the first page whose lines are no JSON."""
+    stage: Stage, bench: Bench, file: Path, *, lines: bool
+) -> tuple[Stage, Mapped, list[Refusal], dict[int, PageStats], dict[int, Guilt]]:
+    """What was mapped, and where to, records that broke the query, the counts by payload, and by unit the first page whose lines are
+    no JSON."""
     broken: dict[int, Guilt] = {}
     if stage.lines:
-        stats = _map_lines(stage, bench, mapped) if lines else None
-        if stats is not None:
-            return stage, [], stats, {}
+        found = (_map_aside(stage, bench) or _map_lines(stage, bench, file)) if lines else None
+        if found is not None:
+            mapped, stats = found
+            return stage, mapped, [], stats, {}
         stage, broken = _as_lists(stage, bench)
-    kept, poison = _map(stage, bench, mapped)
-    return kept, poison, _stats(bench, mapped) if kept.has_lines else {}, broken
+    kept, poison = _map(stage, bench, file)
+    mapped = Mapped(bench.plan.query.mapped(file), file)
+    return kept, mapped, poison, _stats(bench, mapped) if kept.has_lines else {}, broken
 
 
-def _map_lines(stage: Stage, bench: Bench, mapped: Path) -> dict[int, PageStats] | None:
+def _map_lines(stage: Stage, bench: Bench, file: Path) -> tuple[Mapped, dict[int, PageStats]] | None:
     """The counts; None unless there are as many records as lines."""
+    mapped = Mapped(bench.plan.query.mapped(file), file)
     try:
-        bench.engine.query(bench.plan.query.map_lines_sql(stage.path, mapped, bench.run, stage.line_keys, stage.firsts))
+        bench.engine.query(bench.plan.query.map_lines_sql(stage.path, file, bench.run, stage.line_keys, stage.firsts))
     except EngineError:  # why, the lists will say
         return None
     stats = _stats(bench, mapped)
-    return stats if sum(page.read for page in stats.values()) == stage.rows else None
+    return (mapped, stats) if sum(page.read for page in stats.values()) == stage.rows else None
+
+
+def _map_aside(stage: Stage, bench: Bench) -> tuple[Mapped, dict[int, PageStats]] | None:
+    """The same into a side table; None where the sink has none for this target. Which records were refused is told by the numbers that
+    are not there.
+
+    Raises:
+        _Misread
+    """
+    query = bench.plan.query
+    side = bench.sides.make() if bench.sides is not None and query.side and stage.has_lines else None
+    if side is None:
+        return None
+    try:
+        read = bench.engine.query(query.side_sql(stage.path, side.table, side.batch_id, bench.run, stage.line_keys))
+    except EngineError:  # as above
+        raise _Misread from None
+    crash.point("side.filled")
+    if read != stage.rows:
+        raise _Misread
+    mapped = Mapped(query.mapped_aside(side.table, stage.firsts), side=side)
+    good = _stats(bench, mapped)
+    return mapped, {
+        staged.p: replace(good.get(staged.p, PageStats()), read=staged.payload.records) for staged in stage.payloads if staged.length
+    }
 
 
 def _as_lists(stage: Stage, bench: Bench) -> tuple[Stage, dict[int, Guilt]]:
@@ -199,9 +230,9 @@ def query_failed(error: EngineError, plan: Plan) -> StopFeed:
     )
 
 
-def _stats(bench: Bench, mapped: Path) -> dict[int, PageStats]:
+def _stats(bench: Bench, mapped: Mapped) -> dict[int, PageStats]:
     found = {}
-    for row in bench.engine.rows(bench.plan.query.stats_sql(mapped, ends=bench.plan.archive is not None)):
+    for row in bench.engine.rows(bench.plan.query.stats_sql(mapped.relation, ends=bench.plan.archive is not None)):
         ends = (row.get("first_row"), row.get("last_row")) if int(row["ok"]) else (None, None)
         found[int(row["_p"])] = PageStats(int(row["read"]), int(row["ok"]), int(row["filtered"]), row["cursor_max"], *ends)
     return found
@@ -212,7 +243,7 @@ def _poisoned(poison: list[Refusal]) -> Counter[int]:
 
 
 def _guilty_pages(
-    stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Path
+    stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Mapped
 ) -> dict[int, Guilt]:
     """Per unit: the error of its first page with more refusals than `max_refused`."""
     limit, bad = bench.plan.max_refused, _poisoned(poison)
@@ -227,7 +258,7 @@ def _guilty_pages(
 
 
 def _too_many(
-    staged: Staged, refused: int, read: int, stage: Stage, poison: list[Refusal], bench: Bench, mapped: Path
+    staged: Staged, refused: int, read: int, stage: Stage, poison: list[Refusal], bench: Bench, mapped: Mapped
 ) -> TooManyRefused:
     shown = [refusal for refusal in poison if refusal.p == staged.p]
     if staged.length:
@@ -258,7 +289,7 @@ def _cut(stage: Stage, failures: dict[int, Guilt], bench: Bench) -> Stage:
 
 
 def _judge_batch(
-    stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Path
+    stage: Stage, stats: dict[int, PageStats], poison: list[Refusal], bench: Bench, mapped: Mapped
 ) -> list[str]:
     """Limits and rules over the whole batch; the warnings of rules that only warn."""
     read = sum(page.read for page in stats.values()) + len(poison)
@@ -270,7 +301,7 @@ def _judge_batch(
             where=where, did="nothing of the batch landed; the position is kept",
             do=f"see what changed with: nexus-engine preview {bench.plan.feed}",
         )
-    rules = bench.plan.query.rules_sql(mapped, bench.run) if stage.has_lines else None
+    rules = bench.plan.query.rules_sql(mapped.relation, bench.run) if stage.has_lines else None
     if rules is None:
         return []
     warnings = []
@@ -288,12 +319,14 @@ def _judge_batch(
     return warnings
 
 
-def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Path, name: str) -> list[Refusal]:
+def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Mapped, name: str) -> list[Refusal]:
     """The reasons of the refused rows of some payloads, each with its record's own text. Reasons cost more than rows, so the
     query for them sees the refused records alone, each payload rebuilt around its own."""
     source, query = bench.plan.source, bench.plan.query
     refused: dict[int, list[int]] = defaultdict(list)
-    for row in bench.engine.rows(query.refused_rows_sql(mapped)):
+    side = mapped.side
+    refused_sql = query.refused_rows_sql(mapped.relation) if side is None else query.refused_aside_sql(side.table, stage.rows, stage.firsts)
+    for row in bench.engine.rows(refused_sql):
         if row["_p"] in guilty:
             refused[row["_p"]].append(row["_i"])
     small, texts = bench.file(f"{stage.path.stem}.{name}.jsonl"), {}

@@ -8,7 +8,7 @@ What holds after a kill at each point:
 
 ======================  ==================================================================================================
 archive.written/kept    nothing durable happened but a body that no batch has: it is removed at the next start
-stage.* query.*         nothing durable happened; the next run asks again from the old position
+stage.* side.* query.*  nothing durable happened; the next run asks again from the old position
 spool.*                 the same; the orphan file is removed at the next start
 intent.before           the same
 intent.after            the batch is ours: the next start delivers it, whatever became of its spec
@@ -35,7 +35,9 @@ POINTS = (
     "archive.written",  # a body is written, under its temporary name
     "archive.kept",
     "stage.closed",  # the raw file is written
-    "query.mapped",  # the mapped Arrow file is written
+    "side.made",  # a side table is there, and empty
+    "side.filled",  # the good rows of a batch are in it
+    "query.mapped",  # the mapped rows are in a file or a side table
     "query.finished",  # the produced spool file is written, under its temporary name
     "spool.before",
     "spool.synced",

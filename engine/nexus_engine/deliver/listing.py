@@ -82,7 +82,7 @@ def _rows(stage: Stage, bench: Bench, each: EachPlan, name: str) -> list[Row]:
     structure = ", ".join(f"{ident(column)} Nullable(String)" for column in names)
     order = f"{structure}, _nexus_row UInt32"
     found = bench.engine.rows(
-        f"SELECT {', '.join(names)} FROM file({literal(str(worked.mapped))}, 'Arrow', {literal(order)}) ORDER BY {spool.ROW}"
+        f"SELECT {', '.join(names)} FROM file({literal(str(worked.mapped.path))}, 'Arrow', {literal(order)}) ORDER BY {spool.ROW}"
     )
     rows = []
     for number, row in enumerate(found):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from nexus_engine.contract.sink import Batch, Rejects, Sink
+from nexus_engine.contract.sink import Batch, Rejects, Sides, Sink
 from nexus_engine.deliver import crash, spool
 from nexus_engine.deliver.identity import row_identity
 from nexus_engine.errors import NexusError, OutOfSpace, StopEngine, StopFeed
@@ -73,7 +73,7 @@ def deliver(
     crash.point("done.before")
     store.done(batch.id, refused)
     crash.point("done.after")
-    spool.drop(Path(batch.path))
+    _drop(batch, sink)
     if recovered:
         elapsed_ms = (time.monotonic() - started) * 1000
         observers.emit(BatchLanded(batch.feed, batch.run_id, batch.id, batch.rows - len(refused), elapsed_ms, recovered=True))
@@ -98,7 +98,7 @@ def _finish_once(batch: Batch, sink: Sink) -> Rejects | None:
     sink.settle(batch)
     crash.point("uncertain.settled")
     if not sink.readable:  # its promise says what a repeat means there
-        _check_file(batch)
+        _check_rows(batch, sink)
         return sink.write(batch)
     present = sink.landed(batch)
     crash.point("uncertain.read")
@@ -106,20 +106,54 @@ def _finish_once(batch: Batch, sink: Sink) -> Rejects | None:
         raise _ambiguous(batch, f"it holds {len(present)} rows of the batch, {len(set(present))} of them different")
     if len(present) == batch.rows:
         return None  # all there: the file is not needed, not even for the count
-    _check_file(batch)
-    rows = _missing(batch, present)
+    _check_rows(batch, sink)
+    rows = _missing(batch, sink, present)
     crash.point("missing.before")
-    rejects = sink.write(batch, rows if present else None)
+    # From a side table by rows, always: the target may have changed, so that it takes in no parts.
+    rejects = sink.write(batch, rows if present or batch.side else None)
     crash.point("missing.after")
     return rejects
 
 
-def _missing(batch: Batch, present: Collection[int]) -> list[int]:
-    expected = batch.table().column("_nexus_row").to_pylist()
+def _missing(batch: Batch, sink: Sink, present: Collection[int]) -> list[int]:
+    expected = _aside(sink).side_rows(batch) if batch.side else batch.table().column("_nexus_row").to_pylist()
     foreign = set(present).difference(expected)
     if foreign:
         raise _ambiguous(batch, f"it holds rows that the batch does not have ({min(foreign)} and {len(foreign) - 1} more)")
     return sorted(set(expected).difference(present))
+
+
+def _drop(batch: Batch, sink: Sink) -> None:
+    """Remove what held the rows of a batch that is done. What stays is removed later."""
+    crash.point("drop.before")
+    if batch.side:
+        _aside(sink).drop_side(batch.target, batch.id)
+    else:
+        Path(batch.path).unlink(missing_ok=True)
+    crash.point("drop.after")
+
+
+def _aside(sink: Sink) -> Sides:
+    assert isinstance(sink, Sides)  # the batch was made with it
+    return sink
+
+
+def _check_rows(batch: Batch, sink: Sink) -> None:
+    if batch.side:
+        _check_table(batch, _aside(sink))
+    else:
+        _check_file(batch)
+
+
+def _check_table(batch: Batch, sink: Sides) -> None:
+    held = len(sink.side_rows(batch))
+    if held != batch.rows:
+        raise StopFeed(
+            f"the side table of batch {batch.id} holds {held} rows, and its {batch.rows} rows are not all in {batch.target.name}",
+            where=batch.feed,
+            did="nothing was written; the batch stays staged",
+            do=f"move the position of {batch.feed} back (nexus-engine state) and read the rows again",
+        )
 
 
 def _check_file(batch: Batch) -> None:
@@ -144,7 +178,7 @@ def _ambiguous(batch: Batch, found: str) -> StopFeed:
 
 
 def _undelivered(batch: Batch, error: Exception | None) -> NexusError:
-    did = f"tried {TRIES} times, reading back between tries; the batch stays staged in {batch.path}"
+    did = f"tried {TRIES} times, reading back between tries; the batch stays staged{'' if batch.side else f' in {batch.path}'}"
     if isinstance(error, OSError) and error.errno in spool.FULL:
         return OutOfSpace(
             f"no space is left for {batch.target.name}", where=batch.feed, did=did, do="free some space, then run again"

@@ -19,7 +19,7 @@ from typing import Any
 
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.contract.sink import Batch, Sink
+from nexus_engine.contract.sink import Batch, Sides, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import AHEAD, Ahead
 from nexus_engine.deliver.batch import select
@@ -28,6 +28,7 @@ from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.keeping import kept_bodies
 from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
+from nexus_engine.deliver.side import SideTables
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
@@ -82,7 +83,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     """
     channel = Channel(line.limits.channel_bytes)
     fetchers, tickets = Fetchers(line.job, stopping=halt.is_set, channel=channel), line.job.tickets
-    stopped, ahead = False, Ahead(channel.nudge)
+    stopped, ahead = False, Ahead(channel.nudge, 2 if _sides(line) else 1)
     fetchers.start()
     try:
         for stage in _stages(line, tickets, channel, report):
@@ -212,7 +213,21 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
 
 def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
-    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact)
+    return Bench(
+        line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact, sides=_sides(line)
+    )
+
+
+def _sides(line: Line) -> SideTables | None:
+    if not (isinstance(line.sink, Sides) and line.plan.query.side):
+        return None
+
+    def ready() -> None:
+        if not line.prepared.is_set():
+            with line.table:
+                _settle_table(line)
+
+    return SideTables(line.sink, line.plan.target, line.store, ready)
 
 
 def _deliver(line: Line, ahead: Ahead, report: RunReport, *, last: bool = False) -> None:
@@ -226,7 +241,7 @@ def _deliver(line: Line, ahead: Ahead, report: RunReport, *, last: bool = False)
             _settle_table(line)
             select(worked, bench)
             crash.point("query.finished")
-            _land(line, worked, drift, report)
+            _land(line, worked, bench, drift, report)
         for unit in worked.failures:
             ahead.spoil(worked.stage.units[unit].ticket)
 
@@ -277,15 +292,20 @@ def _settle_table(line: Line) -> None:
         line.prepared.set()
 
 
-def _land(line: Line, worked: Worked, drift: tuple[Drift, ...], report: RunReport) -> None:
+def _land(line: Line, worked: Worked, bench: Bench, drift: tuple[Drift, ...], report: RunReport) -> None:
     """Spool, intent, insert, done: steps 1 to 4 of the protocol, then the books."""
     started = time.monotonic()
-    batch_id, seq = line.store.new_batch_id()
+    side = worked.mapped.side
+    batch_id, seq = line.store.new_batch_id() if side is None else (side.batch_id, side.seq)
     batch: Batch | None = None
     advances = _advances(line, worked)
     books = books_of(worked)
-    if worked.spool is not None:
-        path, digest = commit(worked.spool, line.folder / "spool", batch_id)
+    if worked.rows:
+        path, digest = line.folder / "spool" / f"{batch_id}.arrow", ""
+        if side is not None and bench.sides is not None:
+            bench.sides.take(side)
+        elif worked.spool is not None:
+            path, digest = commit(worked.spool, path)
         batch = Batch(
             id=batch_id, seq=seq, feed=report.feed, run_id=report.run_id, target=line.plan.target, path=str(path),
             rows=worked.rows, sha256=digest,

@@ -15,8 +15,8 @@ from nexus_engine.errors import OutOfSpace, StateDamaged
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def commit(produced: Path, folder: Path, batch_id: str) -> tuple[Path, str]:
-    """Make a produced file durable under its batch's name: fsync, rename, fsync of the folder. (path, sha256).
+def commit(produced: Path, path: Path) -> tuple[Path, str]:
+    """Make a produced file durable as ``path``: fsync, rename, fsync of the folder. (path, sha256).
 
     ``produced`` must be on the same file system. Before the intent nothing refers to the file: whatever goes wrong here,
     nothing is lost.
@@ -25,14 +25,13 @@ def commit(produced: Path, folder: Path, batch_id: str) -> tuple[Path, str]:
         OutOfSpace: the disk is full.
         StateDamaged: the disk fails in another way.
     """
-    path = folder / f"{batch_id}.arrow"
     with disk_errors(path):
         crash.point("spool.before")
         sync(produced)
         crash.point("spool.synced")
         produced.rename(path)
         crash.point("spool.renamed")
-        sync(folder)
+        sync(path.parent)
         digest = checksum(path)
         crash.point("spool.after")
     return path, digest
@@ -50,13 +49,6 @@ def intact(path: Path, digest: str) -> bool:
         return checksum(path) == digest
     except OSError:
         return False
-
-
-def drop(path: Path) -> None:
-    """Remove the file of a batch that is done. A file that stays is removed at the next start."""
-    crash.point("drop.before")
-    path.unlink(missing_ok=True)
-    crash.point("drop.after")
 
 
 def remove_orphans(data_dir: Path, wanted: Collection[Path]) -> list[Path]:

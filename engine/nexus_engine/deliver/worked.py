@@ -10,6 +10,7 @@ from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.shape import Shape
+from nexus_engine.deliver.side import Side, SideTables
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.errors import StopFeed
 
@@ -45,6 +46,15 @@ class Guilt:
     error: StopFeed
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """Where mapped rows are: an Arrow file with all of them, or a side table with the good ones."""
+
+    relation: str  # as `Query.mapped` gives it
+    path: Path | None = None
+    side: Side | None = None
+
+
 @dataclass
 class Worked:
     """A batch that is ready to become an intent. ``stage`` is what was kept: pages after a guilty one are cut off, and
@@ -56,9 +66,9 @@ class Worked:
     failures: dict[int, Guilt]
     warnings: list[str]
     counts: dict[int, dict[str, int]]  # p -> new, revised, unchanged, superseded
-    mapped: Path
+    mapped: Mapped
     rows: int  # to land
-    spool: Path | None  # Arrow file with the rows, not yet durable
+    spool: Path | None  # Arrow file with the rows, not yet durable; None where they are in a side table, and where there are none
     shape: Shape  # of a sample of its records
 
 
@@ -75,6 +85,7 @@ class Bench:
     goes: str = ""  # SQL of rows in the table that will be removed: the compare does not see them
     ages: Callable[[Stage], Iterable[Mapping[str, object]]] | None = None
     redact: Callable[[str], str] = str
+    sides: SideTables | None = None  # where rows of lines may go
     files: list[Path] = field(default_factory=list)
 
     def file(self, name: str) -> Path:
@@ -87,3 +98,5 @@ class Bench:
         for path in self.files:
             path.unlink(missing_ok=True)
         self.files.clear()
+        if self.sides is not None:
+            self.sides.clean()

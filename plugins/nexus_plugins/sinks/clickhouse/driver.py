@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from nexus_engine.contract.sink import Batch, Target
@@ -28,6 +28,14 @@ class Driver(Protocol):
     def settle(self, batch: Batch) -> None:
         """Return once no insert of this batch runs any more."""
         ...
+
+    def side_table(self, target: Target, batch_id: str, staged: Collection[str]) -> str | None:
+        """As `contract.sink.Sides`; None also where the embedded engine cannot write the tables."""
+        ...
+
+    def side_rows(self, batch: Batch) -> list[int]: ...
+
+    def drop_side(self, target: Target, batch_id: str) -> None: ...
 
     def relation(self, target: Target) -> str | None:
         """The table as the embedded engine can read it; None when it cannot."""

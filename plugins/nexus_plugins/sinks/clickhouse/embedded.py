@@ -5,12 +5,12 @@ from __future__ import annotations
 import array
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nexus_engine.clickhouse import ddl, spool
+from nexus_engine.clickhouse import ddl, side, spool
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.contract.sink import Batch, Target
@@ -18,21 +18,6 @@ from nexus_engine.errors import StopFeed
 from nexus_plugins.sinks.clickhouse.faults import translated
 
 _SETTLE_S = 60  # beyond the insert's own deadline
-
-# One block, whatever its size, written by one thread, without deduplication: 26.9 heeds `deduplicate_insert` and ignores
-# `insert_deduplicate`, older versions the other way round. Rows stay as they are until a merge (`optimize_on_insert`).
-_ONE_BLOCK: Mapping[str, str | int] = {
-    "async_insert": 0,
-    "max_insert_threads": 1,
-    "min_insert_block_size_rows": 1 << 40,
-    "min_insert_block_size_bytes": 1 << 50,
-    "deduplicate_insert": "disable",
-    "insert_deduplicate": 0,
-    "optimize_on_insert": 0,
-    "insert_allow_materialized_columns": 1,
-    # A first run over decades has hundreds of monthly partitions; a part that is missing after a crash is read back by its rows.
-    "max_partitions_per_insert_block": 5_000,
-}
 
 
 class EmbeddedDriver:
@@ -43,6 +28,8 @@ class EmbeddedDriver:
         self._timeout_s = timeout_s
         self._running: dict[str, int] = {}
         self._changed = threading.Condition()
+        self._swept = False
+        self._sweeping = threading.Lock()
 
     def run(self, statement: str) -> None:
         with translated("embedded ClickHouse"):
@@ -62,10 +49,35 @@ class EmbeddedDriver:
         return name if self.rows(f"EXISTS TABLE {name}")[0]["result"] else None
 
     def insert(self, batch: Batch, rows: Sequence[int] | None) -> None:
-        with self._inserting(batch.id), _only(batch, rows) as condition:
-            sql = insert_sql(batch, condition)
-            with translated(f"{batch.feed}: {batch.target.name}"):
-                self._engine.query(sql, settings={**_ONE_BLOCK, "max_execution_time": max(1, int(self._timeout_s))})
+        settings = {**side.ONE_BLOCK, "max_execution_time": max(1, int(self._timeout_s))}
+        with self._inserting(batch.id), _only(batch, rows) as condition, translated(f"{batch.feed}: {batch.target.name}"):
+            if batch.side and rows is None and self._takes_parts(batch.target):
+                self._engine.query(side.attach(batch))
+            else:
+                self._engine.query(insert_sql(batch, condition), settings=settings)
+
+    def _takes_parts(self, target: Target) -> bool:
+        return any(row["plain"] for row in self.rows(side.takes_parts(target)))
+
+    def side_table(self, target: Target, batch_id: str, staged: Collection[str]) -> str | None:
+        with self._sweeping:
+            if not self._swept:
+                for row in self.rows(side.left(target)):
+                    if row["name"] not in staged:
+                        self.drop_side(target, row["name"])
+                self._swept = True
+        if not self._takes_parts(target):
+            return None
+        for statement in side.create(target, batch_id):
+            self.run(statement)
+        return side.table_name(target, batch_id)
+
+    def side_rows(self, batch: Batch) -> list[int]:
+        table = side.table_name(batch.target, batch.id)
+        return self.numbers(f"SELECT _nexus_row FROM {table}") if self.rows(f"EXISTS TABLE {table}")[0]["result"] else []
+
+    def drop_side(self, target: Target, batch_id: str) -> None:
+        self.run(side.drop(target, batch_id))
 
     def settle(self, batch: Batch) -> None:
         """An insert whose caller gave up lives on inside this process: wait for it, here and in the server's own list."""
@@ -73,7 +85,8 @@ class EmbeddedDriver:
         with self._changed:
             settled = self._changed.wait_for(lambda: batch.id not in self._running, self._timeout_s + _SETTLE_S)
         listed = (
-            f"SELECT count() AS n FROM system.processes WHERE position(query, {literal(batch.id)}) > 0 AND query_kind = 'Insert'"
+            f"SELECT count() AS n FROM system.processes WHERE position(query, {literal(batch.id)}) > 0 "
+            "AND query_kind IN ('Insert', 'Alter')"
         )
         while settled and self.rows(listed)[0]["n"]:
             settled = time.monotonic() < until
@@ -101,14 +114,16 @@ class EmbeddedDriver:
 
 
 def insert_sql(batch: Batch, condition: str) -> str:
-    """The insert of a spool file. Its types are stated: read by inference, an Arrow insert wraps silently."""
+    """The insert of a spool file or a side table. Types of a file are stated: read by inference, an Arrow insert wraps silently."""
     target = batch.target
     names = [ident(column.name) for column in target.columns]
-    values = [spool.read_expression(column) for column in target.columns]
+    if batch.side:
+        values, relation = names, side.table_name(target, batch.id)
+    else:
+        values, relation = [spool.read_expression(column) for column in target.columns], spool.relation(Path(batch.path).resolve(), target.columns)
     return (
         f"INSERT INTO {ddl.table_name(target)} ({', '.join([*names, '_nexus_batch', '_nexus_row'])}) "
-        f"SELECT {', '.join([*values, f'toUUID({literal(batch.id)})', '_nexus_row'])} "
-        f"FROM {spool.relation(Path(batch.path).resolve(), target.columns)}{condition}"
+        f"SELECT {', '.join([*values, f'toUUID({literal(batch.id)})', '_nexus_row'])} FROM {relation}{condition}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from nexus_engine.clickhouse import ddl, diff
@@ -63,6 +63,15 @@ class ClickHouseSink:
 
     def remove(self, target: Target, where: str) -> None:
         self._driver.run(f"ALTER TABLE {ddl.table_name(target)} DELETE WHERE {where} SETTINGS mutations_sync = 2")
+
+    def side_table(self, target: Target, batch_id: str, staged: Collection[str]) -> str | None:
+        return self._driver.side_table(target, batch_id, staged)
+
+    def side_rows(self, batch: Batch) -> Sequence[int]:
+        return self._driver.side_rows(batch)
+
+    def drop_side(self, target: Target, batch_id: str) -> None:
+        self._driver.drop_side(target, batch_id)
 
     def settle(self, batch: Batch) -> None:
         self._driver.settle(batch)

@@ -1,0 +1,58 @@
+"""The side tables of one batch in the making: where a sink has them (`contract.sink.Sides`), rows of lines are mapped into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from nexus_engine.contract.sink import Sides, Target
+from nexus_engine.deliver import crash
+from nexus_engine.errors import NexusError
+from nexus_engine.state.store import Store
+
+
+@dataclass(frozen=True)
+class Side:
+    """The side table of a batch (`contract.sink.Sides`): its id and sequence number, and the table as SQL."""
+
+    batch_id: str
+    seq: int
+    table: str
+
+
+@dataclass
+class SideTables:
+    """``ready`` returns once the target's table fits the spec and raises what keeps it from that."""
+
+    sink: Sides
+    target: Target
+    store: Store
+    ready: Callable[[], None]
+    made: list[Side] = field(default_factory=list)
+
+    def make(self) -> Side | None:
+        """A new one; None where the target's table cannot take rows in from it.
+
+        Raises:
+            NexusError: as ``Sink.prepare`` and ``Sides.side_table``.
+        """
+        self.ready()
+        batch_id, seq = self.store.new_batch_id()
+        table = self.sink.side_table(self.target, batch_id, [batch.id for batch in self.store.staged()])
+        if table is None:
+            return None
+        self.made.append(Side(batch_id, seq, table))
+        crash.point("side.made")
+        return self.made[-1]
+
+    def take(self, side: Side) -> None:
+        """The table is an intent's from now on."""
+        self.made.remove(side)
+
+    def clean(self) -> None:
+        """Remove those that no intent took. One that stays is removed when the next process makes its first."""
+        for side in self.made:
+            with suppress(NexusError):
+                self.sink.drop_side(self.target, side.batch_id)
+        self.made.clear()
