@@ -19,7 +19,7 @@ from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-POINTS = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "replace.", "shape."))]
+POINTS = [p for p in crash.POINTS if not p.startswith(("side.", "recovery.", "orphans.", "uncertain.", "missing.", "replace.", "shape."))]
 FEED = """
 name: days
 source:

@@ -18,7 +18,7 @@ from raw_server import RawServer, answer
 HERE = Path(__file__).parent
 OWNERS, ITEMS, ROWS, SIZE = ("x", "y"), ("a", "b", "c"), 12, 4  # 6 children of 3 pages, two pages to a batch
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-POINTS = [p for p in crash.POINTS if not p.startswith(("shape.", "recovery.", "orphans.", "uncertain.", "missing.", "replace.", "archive."))]
+POINTS = [p for p in crash.POINTS if not p.startswith(("side.", "shape.", "recovery.", "orphans.", "uncertain.", "missing.", "replace.", "archive."))]
 FEED = """
 name: children
 source:

@@ -20,7 +20,7 @@ from raw_server import RawServer, answer
 HERE = Path(__file__).parent
 ROWS, SIZE, GROWN = 60, 5, 7  # pages of two partitions, two pages to a batch
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-POINTS = [p for p in crash.POINTS if not p.startswith(("shape.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "replace."))]
+POINTS = [p for p in crash.POINTS if not p.startswith(("side.", "shape.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "replace."))]
 FEED = """
 name: pages
 source:

@@ -1,5 +1,6 @@
 """Kill -9 at every crash point while one body is read in pieces, each with a position inside it: 0 lost, 0 duplicated, and the next
-run goes on behind the last safe piece. Judged by an oracle that knows nothing of the project."""
+run goes on behind the last safe piece; and at every point of the recovery of its batches. Judged by an oracle that knows nothing of the
+project. A small body's rows are spooled in files, those of a large one in side tables."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from nexus_engine.deliver import crash
 HERE = Path(__file__).parent
 LINES = 240  # of each series: pieces of a quarter of a megabyte, two of them to a batch
 POINTS = [p for p in crash.POINTS if not p.startswith(("shape.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "replace."))]
+RECOVERY = [p for p in crash.POINTS if p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "done.", "drop."))]
 FEED = """
 name: pages
 source:
@@ -43,29 +45,24 @@ def child(*homes: Path, crash_at: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env={**os.environ, "NEXUS_CRASH_AT": crash_at}, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
-@pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
-@pytest.mark.parametrize(("visit", "line_bytes"), [(2, 8_000), (3, 20_000)])  # 1.9 MB are staged as lists, 4.8 MB as lines
-def test_no_line_of_a_body_in_pieces_is_lost_or_landed_twice(tmp_path, visit, line_bytes):
-    with RawServer(lambda request: body(request, line_bytes)) as server:
+def new_home(home: Path, url: str) -> Path:
+    (home / "sources.d").mkdir(parents=True)
+    (home / "sources.d" / "pages.yaml").write_text(FEED.format(url=url, home=home.name))
+    return home
 
-        def killed(point: str) -> Path:
-            home = tmp_path / f"{point}-{visit}"
-            (home / "sources.d").mkdir(parents=True)
-            (home / "sources.d" / "pages.yaml").write_text(FEED.format(url=server.url, home=home.name))
-            done = child(home, crash_at=f"{point}#{visit}")
-            assert done.returncode == -9, f"{point}#{visit}: {done.returncode}\n{done.stderr[-3000:]}"
-            return home
 
-        with ThreadPoolExecutor(2) as pool:
-            homes = list(pool.map(killed, POINTS))
-        server.requests.clear()
-        done = child(*homes)
-        assert done.returncode == 0, done.stderr[-3000:]
-        asked = [(request.path, request.query["series"], request.query["after"]) for request in server.requests]
-        assert ("/insert.after-" + str(visit), "a", "0") in asked  # the window that was cut off is asked for again, and read from inside
-        done = child(*homes)
-        assert done.returncode == 0, done.stderr[-3000:]
+def kill(home: Path, at: str) -> Path:
+    done = child(home, crash_at=at)
+    assert done.returncode == -9, f"{at}: {done.returncode}\n{done.stderr[-3000:]}"
+    return home
+
+
+def finish(homes: list[Path]) -> None:
+    done = child(*homes)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def judge(homes: list[Path]) -> None:
     oracle = subprocess.run([sys.executable, "-I", str(HERE / "pages_oracle.py"), *map(str, homes)], capture_output=True, text=True, check=True)
     whole = list(range(1, LINES + 1))
     bad = [
@@ -74,4 +71,52 @@ def test_no_line_of_a_body_in_pieces_is_lost_or_landed_twice(tmp_path, visit, li
         if verdict != {"ids": {"a": whole, "b": whole}, "repeated": 0}
     ]
     assert not bad
+
+
+@pytest.mark.slow
+@pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
+@pytest.mark.parametrize(("visit", "line_bytes", "other"), [(2, 8_000, "side."), (3, 20_000, "spool.")])  # 1.9 MB are staged as lists, 4.8 MB as lines
+def test_no_line_of_a_body_in_pieces_is_lost_or_landed_twice(tmp_path, visit, line_bytes, other):
+    with RawServer(lambda request: body(request, line_bytes)) as server, ThreadPoolExecutor(2) as pool:
+        points = [point for point in POINTS if not point.startswith(other)]
+        homes = list(pool.map(lambda point: kill(new_home(tmp_path / f"{point}-{visit}", server.url), f"{point}#{visit}"), points))
+        server.requests.clear()
+        finish(homes)
+        asked = [(request.path, request.query["series"], request.query["after"]) for request in server.requests]
+        assert ("/insert.after-" + str(visit), "a", "0") in asked  # the window that was cut off is asked for again, and read from inside
+        finish(homes)
+    judge(homes)
     print(f"{len(homes)} kills at visit {visit}: 0 lost, 0 duplicated")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["insert.before", "insert.after"])
+def test_a_side_table_outlives_every_kill_of_its_recovery(tmp_path, first):
+    """The target took nothing, or all of it, when the process died; then the next one dies, at each point that it comes to."""
+    with RawServer(lambda request: body(request, 20_000)) as server, ThreadPoolExecutor(2) as pool:
+        points = [point for point in RECOVERY if first == "insert.before" or not point.startswith("missing.")]
+        homes = list(pool.map(lambda point: kill(kill(new_home(tmp_path / point, server.url), f"{first}#2"), point), points))
+        finish(homes)
+    judge(homes)
+    print(f"{len(homes)} kills behind {first}: 0 lost, 0 duplicated")
+
+
+@pytest.mark.slow
+def test_side_tables_of_a_dead_process_are_removed(tmp_path):
+    """When the next one makes its first, and only those that no batch needs any more."""
+    with RawServer(lambda request: body(request, 20_000)) as server:
+        home = kill(new_home(tmp_path / "home", server.url), "side.filled#4")
+        assert len(side_tables(home)) >= 1
+        finish([home])
+    judge([home])
+    assert not side_tables(home)
+
+
+def side_tables(home: Path) -> list[str]:
+    """Asked in a process of its own: there is one folder of ClickHouse's to a process."""
+    code = (
+        "import sys; from pathlib import Path; from nexus_engine.clickhouse.engine import Engine; engine = Engine(Path(sys.argv[1]))\n"
+        "for row in engine.rows(\"SELECT name FROM system.tables WHERE database LIKE '%side%'\"): print(row['name'])\n"
+        "engine.close()"
+    )
+    return subprocess.run([sys.executable, "-c", code, str(home / "data" / "clickhouse")], capture_output=True, text=True, check=True).stdout.split()

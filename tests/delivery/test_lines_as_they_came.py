@@ -1,4 +1,4 @@
-"""Large bodies in JSON lines are mapped as they came. Whatever the lines hold, what lands, what is refused and where the run stops is what
+"""Large bodies in JSON lines are mapped as they came, into a file or into a side table. Whatever the lines hold, what lands, what is refused and where the run stops is what
 the same records give when they come as lists."""
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from nexus_engine.contract.lines import listed_lines
 from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.source import Partition, Payload, Window
 from nexus_engine.deliver.batch import explain, work
+from nexus_engine.deliver.side import SideTables
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.worked import Bench
 from nexus_engine.spec.model import Spec
+from nexus_engine.state.store import Store
 from nexus_plugins.formats.jsonl.format import JsonlFormat
+from nexus_plugins.sinks.clickhouse.options import ClickHouseOptions
+from nexus_plugins.sinks.clickhouse.sink import ClickHouseSink
 
 RUN = {"run_started_at": "2026-01-02 03:04:05", "run_id": "run-1", "feed": "f"}
 FIELDS = {
@@ -73,9 +77,19 @@ def record(rng: random.Random, wild: float) -> dict[str, object]:
     return dict(rng.sample(list(chosen.items()), len(chosen)))
 
 
-def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, lines: bool):
-    """What a batch of these payloads gives: rows by record, counts, refusals, and where it stops."""
-    stage = Stage(folder / f"{'lines' if lines else 'lists'}.jsonl")
+def side_tables(engine: Engine, folder: Path, plan) -> SideTables:
+    class Context:
+        data_dir = folder
+
+    Context.engine = engine
+    sink, store = ClickHouseSink(ClickHouseOptions(), Context()), Store.open(folder / "state.db")
+    return SideTables(sink, plan.target, store, lambda: sink.prepare(plan.target, apply=True))
+
+
+def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, how: str):
+    """What a batch of these payloads gives: rows by record, counts, refusals, and where it stops. ``how``: lists | lines | aside."""
+    lines = how != "lists"
+    stage = Stage(folder / f"{how}.jsonl")
     unit = stage.unit(Partition("series=a", {"series": "a"}), Window("2026-01-01", None), plan)
     line = 1
     for number, text in enumerate(texts, 1):
@@ -85,13 +99,19 @@ def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, lines: boo
         line += count
     stage.close()
     assert stage.lines is lines
-    bench = Bench(plan, engine, None, folder, RUN)  # type: ignore[arg-type]  nothing is written
+    sides = side_tables(engine, folder, plan) if how == "aside" else None
+    bench = Bench(plan, engine, None, folder, RUN, sides=sides)  # type: ignore[arg-type]  nothing is written
     found = work(stage, bench)
     found = explain(found, bench)
     columns = ", ".join(f"toString(`{column.name}`) AS `{column.name}`" for column in plan.query.columns)
     rows = engine.rows(f"SELECT _p, _i, {columns} FROM {found.mapped.relation} WHERE _ok ORDER BY _p, _i") if found.stage.has_lines else []
+    if sides is not None:
+        assert plan.query.side
+        assert sides.made
+        assert engine.rows(f"SELECT count() AS n FROM system.tables WHERE database = '_nexus_side_{plan.target.sink}'") == [{"n": len(sides.made)}]
     refusals = sorted((r.p, r.record, json.dumps(json.loads(r.raw)), r.reasons) for r in found.refusals)
     bench.clean()
+    assert not engine.rows("SELECT name FROM system.tables WHERE database LIKE '\\_nexus\\_side%'")
     return {"rows": rows, "stats": found.stats, "refusals": refusals, "failures": {unit: str(g.error) for unit, g in found.failures.items()}}
 
 
@@ -106,8 +126,9 @@ def test_lines_give_what_lists_give(tmp_path, engine, seed):
         texts = [b"".join(json.dumps(item, ensure_ascii=False).encode() + end for item in items) for items in records]
         if rng.random() < 0.5:
             texts[-1] = texts[-1].removesuffix(end)
-        as_lines = worked(engine, tmp_path, plan, texts, lines=True)
-        assert as_lines == worked(engine, tmp_path, plan, texts, lines=False)
+        as_lines = worked(engine, tmp_path, plan, texts, how="lines")
+        assert as_lines == worked(engine, tmp_path, plan, texts, how="lists")
+        assert as_lines == worked(engine, tmp_path, plan, texts, how="aside")
         read = sum(stats.read for stats in as_lines["stats"].values()) + sum("structure" in r[3][0] for r in as_lines["refusals"])
         assert read == sum(map(len, records))
 
@@ -126,11 +147,12 @@ def test_lines_give_what_lists_give(tmp_path, engine, seed):
         (b'{"text":"a","price":1,"other":tru}\n{"text":"b"}\n', "line 3 is not one JSON value"),
     ],
 )
-def test_lines_that_are_no_records(tmp_path, engine, text, error):
+@pytest.mark.parametrize("how", ["lines", "aside"])
+def test_lines_that_are_no_records(tmp_path, engine, how, text, error):
     """The pages before are kept; what follows the first line that is no JSON is not."""
     plan = plan_of()
     good = b'{"text":"ok","price":1,"at":"2026-01-02T03:04:05Z","tags":[]}\n' * 2
-    found = worked(engine, tmp_path, plan, [good, text, good], lines=True)
+    found = worked(engine, tmp_path, plan, [good, text, good], how=how)
     if error:
         (said,) = found["failures"].values()
         assert error in said
@@ -138,17 +160,18 @@ def test_lines_that_are_no_records(tmp_path, engine, text, error):
         assert not found["refusals"]
     else:
         assert not found["failures"]
-        assert found == worked(engine, tmp_path, plan, [good, text, good], lines=False)
+        assert found == worked(engine, tmp_path, plan, [good, text, good], how="lists")
 
 
 @pytest.mark.parametrize("refused", [[0], [1], [2], [3], [0, 1], [2, 3], [1, 2, 3], [4], [0, 5]])
-def test_two_records_on_a_line_and_none_on_another(tmp_path, engine, refused):
+@pytest.mark.parametrize("how", ["lines", "aside"])
+def test_two_records_on_a_line_and_none_on_another(tmp_path, engine, how, refused):
     """As many records as lines, but not at their lines: no refused record is given another one's text."""
     plan = plan_of(max_refused=0.9)
     at = b'"at":"2026-01-02T03:04:05Z","tags":[],"text":"x"}'
     records = [b'{"price":%s,"n":%d,%s' % (b'"bad"' if n in refused else b"1", n, at) for n in range(6)]
     text = records[0] + b"\n" + records[1] + records[2] + b"\n" + b"\n".join(records[3:5]) + b"\n \n" + records[5] + b"\n"
-    found = worked(engine, tmp_path, plan, [text], lines=True)
+    found = worked(engine, tmp_path, plan, [text], how=how)
     if set(refused) & {1, 2, 3, 4}:
         (said,) = found["failures"].values()
         assert "line 2 is not one JSON value" in said
@@ -174,8 +197,8 @@ def test_records_that_are_not_read_as_they_came(tmp_path, fields, why):
 def test_a_page_with_too_many_refusals_is_named(tmp_path, engine):
     plan = plan_of(max_refused=0.4)
     good, bad = (b'{"price":%s,"at":"2026-01-02T03:04:05Z","tags":[],"text":"x"}\n' % price for price in (b"1", b'"x"'))
-    for lines in (True, False):
-        found = worked(engine, tmp_path, plan, [good * 9 + bad, good * 3, bad * 2 + good * 2, good * 50], lines=lines)
+    for how in ("lines", "aside", "lists"):
+        found = worked(engine, tmp_path, plan, [good * 9 + bad, good * 3, bad * 2 + good * 2, good * 50], how=how)
         assert [(row["_p"], row["_i"]) for row in found["rows"]] == [*((0, n) for n in range(9)), *((1, n) for n in range(3))]
         (said,) = found["failures"].values()
         assert "2 of 4 records of page 3 were refused" in said
@@ -191,9 +214,10 @@ def test_a_page_with_too_many_refusals_is_named(tmp_path, engine):
         ([], "a list stands where an object was due; `[]` behind a path goes over the items of a list"),
     ],
 )
-def test_what_breaks_the_query_is_said_in_words_of_the_spec(tmp_path, engine, record, reason):
+@pytest.mark.parametrize("how", ["lines", "aside"])
+def test_what_breaks_the_query_is_said_in_words_of_the_spec(tmp_path, engine, how, record, reason):
     text = json.dumps(record).encode() + b"\n"
-    found = worked(engine, tmp_path, plan_of(), [text * 2], lines=True)
+    found = worked(engine, tmp_path, plan_of(), [text * 2], how=how)
     assert [(number, reasons) for _, number, _, reasons in found["refusals"]] == [(n, (f"record: structure: {reason}",)) for n in (0, 1)]
 
 

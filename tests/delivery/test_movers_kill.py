@@ -14,7 +14,7 @@ from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
 # What only a start with something to recover comes to is swept by test_kill: recovery is the same whatever ran.
-REPLACING = [p for p in crash.POINTS if not p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "archive.", "shape."))]
+REPLACING = [p for p in crash.POINTS if not p.startswith(("side.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "shape."))]
 POINTS = [p for p in REPLACING if not p.startswith("replace.")]
 FEED = """
 name: days

@@ -208,8 +208,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def mapped_aside(self, table: str, firsts: Mapping[int, int]) -> str:
         """The good rows in a side table, as :meth:`mapped` has them. ``firsts`` as in :meth:`map_lines_sql`."""
         starts, numbers = list(firsts.values()), list(firsts)
-        p = f"toUInt32(transform(roundDown(_nexus_row, {starts}), {starts}, {numbers}, -1)) AS _p"
-        return f"(SELECT {p}, 1 AS _ok, 0 AS _filtered, _nexus_row, * FROM {table})"
+        p = f"toUInt32(transform(roundDown(_nexus_row, {starts}) AS _nexus_first, {starts}, {numbers}, -1)) AS _p"
+        return f"(SELECT {p}, toUInt32(_nexus_row - _nexus_first) AS _i, _nexus_row, toUInt8(1) AS _ok, toUInt8(0) AS _filtered, * FROM {table})"
 
     def refused_aside_sql(self, table: str, records: int, firsts: Mapping[int, int]) -> str:
         """As :meth:`refused_rows_sql`: the numbers of lines that are missing in a side table."""
