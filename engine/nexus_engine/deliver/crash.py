@@ -8,14 +8,15 @@ What holds after a kill at each point:
 
 ======================  ==================================================================================================
 archive.written/kept    nothing durable happened but a body that no batch has: it is removed at the next start
-stage.* side.* query.*  nothing durable happened; the next run asks again from the old position
+stage.* query.*         nothing durable happened; the next run asks again from the old position
+side.*                  the same; the side table is removed when the next process makes its first one
 spool.*                 the same; the orphan file is removed at the next start
 intent.before           the same
 intent.after            the batch is ours: the next start delivers it, whatever became of its spec
 insert.before/after     the next start reads back which rows are there, and inserts the missing ones
 uncertain.* missing.*   the same: each of these steps may be repeated
 done.before             the next start finds every row present, and writes nothing
-done.after drop.*       the batch is done; the orphan file is removed at the next start
+done.after drop.*       the batch is done; the orphan file is removed at the next start, a side table as above
 shape.*                 every batch is done; the next run counts and judges anew what this one would have kept
 recovery.* orphans.*    recovery begins again from its start
 replace.begun           the same command begins anew: nothing of the range was read
