@@ -177,15 +177,11 @@ def test_a_message_that_quotes_half_a_letter_is_a_message(engine, tmp_path, pad)
     assert caught.value.code == 27
 
 
-def test_a_statement_tells_how_many_rows_it_read(tmp_path):
+def test_a_statement_tells_how_many_rows_it_read(engine, tmp_path):
     """Of files and tables, whatever becomes of them: a body of lines is known by it to have as many records as lines."""
     file = tmp_path / "rows.jsonl"
     file.write_text('{"a": 1}\n{"a": 2} {"a": 3}\n\n{"a": 4}\n')
-    engine = Engine(None)
-    try:
-        engine.query("CREATE DATABASE d")
-        engine.query("CREATE TABLE d.t (a UInt8) ENGINE = MergeTree ORDER BY a")
-        assert engine.query(f"INSERT INTO d.t SELECT a FROM file('{file}', 'JSONEachRow', 'a UInt8') WHERE a > 2") == 4
-        assert engine.query("SELECT a FROM d.t WHERE a % 2") == 2
-    finally:
-        engine.close()
+    engine.query("CREATE DATABASE d")
+    engine.query("CREATE TABLE d.t (a UInt8) ENGINE = MergeTree ORDER BY a")
+    assert engine.query(f"INSERT INTO d.t SELECT a FROM file('{file}', 'JSONEachRow', 'a UInt8') WHERE a > 2") == 4
+    assert engine.query("SELECT a FROM d.t WHERE a % 2") == 2
