@@ -180,6 +180,35 @@ def test_two_records_on_a_line_and_none_on_another(tmp_path, engine, how, refuse
         assert [json.loads(raw)["n"] for _, _, raw, _ in found["refusals"]] == refused
 
 
+def test_a_column_that_the_live_table_works_out_itself(tmp_path, engine):
+    """`*` does not name it. The values of the feed land all the same, and cursor and rules see them."""
+    fields = {"n": {"type": "UInt32"}, "price": {"type": "Float64"}}
+    plan = plan_of(fields, cursor={"field": "n", "initial": "0"}, validate=[{"expect": "unique", "fields": ["n"], "severity": "warn"}])
+    texts = [b'{"n":1,"price":2}\n{"n":7,"price":1}\n{"n":"x","price":1}\n']
+    engine.query("CREATE DATABASE m")
+    engine.query(
+        "CREATE TABLE m.t (n UInt32 MATERIALIZED 5, price Float64, _nexus_batch UUID MATERIALIZED generateUUIDv4(), "
+        "_nexus_row UInt32 MATERIALIZED 0) ENGINE = MergeTree ORDER BY tuple() SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+    )
+    found = worked(engine, tmp_path, plan, texts, how="aside")
+    assert found == worked(engine, tmp_path, plan, texts, how="lines")
+    assert [row["n"] for row in found["rows"]] == ["1", "7"]
+    assert found["stats"][0].cursor_max == "7"
+
+
+@pytest.mark.parametrize("how", ["lists", "lines", "aside"])
+def test_a_rule_that_fails_on_what_is_no_value_is_asked_of_good_records_only(tmp_path, engine, how):
+    """A refused record whose rule would throw is refused for its own reason, and nothing stops."""
+    fields = {"price": {"type": "Float64"}, "t": {"type": "String"}}
+    plan = plan_of(fields, validate=[{"expect": "sql", "sql": "toFixedString(t, 2) != 'no'"}])
+    lines = [b'{"price":1,"t":"ab"}\n', b'{"price":"x","t":"too long"}\n', b'{"price":1,"t":"no"}\n', b'{"price":2,"t":"cd"}\n']
+    found = worked(engine, tmp_path, plan, [b"".join(lines)], how=how)
+    assert [row["t"] for row in found["rows"]] == ["ab", "cd"]
+    assert [(number, reasons) for _, number, _, reasons in found["refusals"]] == [
+        (1, ('price: cast: "x" is no Float64',)), (2, ("row: rule:sql: does not hold",)),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [

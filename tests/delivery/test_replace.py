@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from raw_server import RawServer, answer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -275,3 +276,43 @@ def test_ids_grow_behind_the_beginning_also_in_the_next_process(tmp_path):
         ids.append(store.begin_replace("days", f"replace {len(ids)}..9"))
         store.close()
     assert ids == sorted(ids)
+
+
+LARGE = """
+name: days
+source:
+  endpoint: {url}/days
+  params: {{from: "{{{{ window.start }}}}", to: "{{{{ window.end }}}}"}}
+  format: jsonl
+cursor: {{field: day, initial: 2024-01-12}}
+fields: {{day: Date, n: UInt32, v: UInt32, text: String}}
+target: {{table: m.days{key}}}
+"""
+
+
+@pytest.mark.parametrize("line_bytes", [10, 12_000], ids=["lists", "lines"])
+@pytest.mark.parametrize("key", ["", ", key: [day, n]"], ids=["no key", "key"])
+def test_what_a_large_body_gives_beside_the_range_is_taken_out(tmp_path, key, line_bytes):
+    """The source's upper bound is inclusive. Lines that are mapped as they came are held to the range like any other record."""
+    version = [1]
+
+    def days(request):
+        first, last = request.query["from"][:10], request.query["to"][:10]
+        given = [day for day in (f"2024-01-{number:02}" for number in range(1, 20)) if first <= day <= last]
+        record = {"v": version[0], "text": "x" * line_bytes}
+        return answer("".join(json.dumps({"day": day, "n": n, **record}) + "\n" for day in given for n in range(100)).encode())
+
+    (tmp_path / "sources.d").mkdir()
+    with RawServer(days) as server:
+        (tmp_path / "sources.d/days.yaml").write_text(LARGE.format(url=server.url, key=key))
+        registry = build_registry()
+        project = Project.load(tmp_path, registry=registry)
+        plan = load_feeds(project, registry).plans["days"]
+        with Session.open(project, registry, now=lambda: NOW) as session:
+            assert session.run(plan, trigger="backfill", mover=checked_range(plan, "2024-01-01", "2024-01-09", (), NOW).job).status == "ok"
+            version[0] = 2
+            report = session.run(plan, trigger="replace", mover=checked_range(plan, "2024-01-03", "2024-01-06", (), NOW, replacing=True).job)
+            rows = session.engine.rows("SELECT toDayOfMonth(day) AS day, count() AS n, min(v) AS low, max(v) AS high FROM m.days GROUP BY day ORDER BY day")
+    assert (report.status, report.read, report.filtered, report.landed, report.removed) == ("ok", 400, 100, 300, 300)
+    inside = {3, 4, 5}
+    assert rows == [{"day": day, "n": 100, "low": 1 + (day in inside), "high": 1 + (day in inside)} for day in range(1, 10)]

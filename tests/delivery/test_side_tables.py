@@ -11,7 +11,7 @@ from test_protocol import RESET, Bench, Lying
 from nexus_engine.compile.query import Query
 from nexus_engine.contract.sink import Batch, Sides, Target
 from nexus_engine.deliver import protocol
-from nexus_engine.errors import StopFeed
+from nexus_engine.errors import RetryLater, StopFeed
 from nexus_engine.state.records import Intent, WindowCounts
 from nexus_plugins.sinks.clickhouse.options import ClickHouseOptions
 from nexus_plugins.sinks.clickhouse.sink import ClickHouseSink
@@ -142,6 +142,42 @@ def test_targets_that_do_more_to_rows_than_keep_them_have_no_side_tables(bench, 
 
 def test_a_target_that_is_not_there_has_none(bench):
     assert bench.sink.side_table(Target(sink="clickhouse", database="d", table="gone", columns=()), "id", []) is None
+
+
+def test_a_target_that_cannot_be_copied_has_none(bench):
+    """ClickHouse asks anew whether a type is allowed, which a setting of the session allowed when the table was made."""
+    target = bench.target()
+    bench.engine.query("ALTER TABLE d.t ADD COLUMN odd LowCardinality(UInt8) SETTINGS allow_suspicious_low_cardinality_types = 1")
+    assert bench.sink.side_table(target, "id", []) is None
+    assert not bench.sides()
+
+
+def test_a_side_table_that_cannot_be_dropped_holds_nothing_up(bench):
+    class NoDrop(Lying):
+        def drop_side(self, target: Target, batch_id: str) -> None:
+            raise RetryLater("DROP timed out", did="nothing")
+
+    batch, later = bench.side(), bench.side(3)
+    bench.deliver(batch, NoDrop(bench.sink))
+    assert [staged.id for staged in bench.store.staged()] == [later.id]
+    assert [outcome.error for outcome in bench.recover(NoDrop(bench.sink))] == [None]
+    assert [bench.rows(one) for one in (batch, later)] == [list(range(10)), list(range(3))]
+    assert bench.sides() == [batch.id, later.id]
+
+
+def test_a_sink_that_has_no_side_tables_any_more_is_named(bench):
+    class Other:
+        readable = True
+
+        def settle(self, batch: Batch) -> None: ...
+
+        def landed(self, batch: Batch) -> list[int]:
+            return []
+
+    batch = bench.side()
+    (outcome,) = bench.recover(Other())
+    assert "in a side table of the sink clickhouse, which is one without side tables now" in outcome.error.what
+    assert [staged.id for staged in bench.store.staged()] == [batch.id]
 
 
 def test_a_lost_side_table_stops_its_feed_and_nothing_is_guessed(bench):

@@ -146,6 +146,18 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def _key_values(self, keys: Mapping[str, str | None]) -> dict[str, str | None]:
         return {f"k{n}": keys[name] for n, name in enumerate(self.keys)}
 
+    def only(self, condition: str) -> Query:
+        """The same over rows for which ``condition`` holds, SQL over the mapped columns; others are taken out as a transform takes them out.
+        (Which leaves no side table: it could not tell them from those that are refused.)"""
+
+        def marked(select: str) -> str:
+            return (
+                f"SELECT * REPLACE (toUInt8(_ok AND {condition}) AS _ok, toUInt8(_filtered OR (_ok AND NOT {condition})) AS _filtered)\n"
+                f"FROM (\n{select}\n)"
+            )
+
+        return msgspec.structs.replace(self, select=marked(self.select), lines=self.lines and marked(self.lines), side="")
+
     def select_sql(self, raw: Path, run: Mapping[str, str]) -> str:
         """The same SELECT, for people and for describing."""
         return filled(self.select, raw, run) + _SETTINGS_SQL
@@ -208,8 +220,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     def mapped_aside(self, table: str, firsts: Mapping[int, int]) -> str:
         """The good rows in a side table, as :meth:`mapped` has them. ``firsts`` as in :meth:`map_lines_sql`."""
         starts, numbers = list(firsts.values()), list(firsts)
+        names = ", ".join(ident(column.name) for column in self.columns)  # `*` leaves out what is MATERIALIZED there
         p = f"toUInt32(transform(roundDown(_nexus_row, {starts}) AS _nexus_first, {starts}, {numbers}, -1)) AS _p"
-        return f"(SELECT {p}, toUInt32(_nexus_row - _nexus_first) AS _i, _nexus_row, toUInt8(1) AS _ok, toUInt8(0) AS _filtered, * FROM {table})"
+        return f"(SELECT {p}, toUInt32(_nexus_row - _nexus_first) AS _i, _nexus_row, toUInt8(1) AS _ok, toUInt8(0) AS _filtered, {names} FROM {table})"
 
     def refused_aside_sql(self, table: str, records: int, firsts: Mapping[int, int]) -> str:
         """As :meth:`refused_rows_sql`: the numbers of lines that are missing in a side table."""

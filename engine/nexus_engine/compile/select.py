@@ -67,7 +67,7 @@ class Layers:
         casts, texts = (", ".join(items) for items in (map(self._cast_told, own), (ident(field.text_name) for field in own)))
         flag = f"{_array(casts, 'UInt8')} AS _nexus_casts, {_array(texts, 'Nullable(String)')} AS _nexus_texts"
         nulls = ", ".join(f"isNull({ident(field.name)})" for field in self.columns if _must(field))
-        broken = ", ".join(f"if({rule.check}, 0, 1)" for rule in self.rules)
+        broken = ", ".join(map(self._broken, self.rules))
         values = ", ".join(f"toString({ident(rule.field)})" if rule.field else "'does not hold'" for rule in self.rules)
         return (
             f"SELECT _p, _i, _nexus_filtered AS filtered, _nexus_casts AS casts, _nexus_texts AS texts, {_array(nulls, 'UInt8')} AS nulls, "
@@ -148,6 +148,13 @@ class Layers:
     def _ok(self) -> str:
         needed = [f"isNotNull({ident(field.name)})" for field in self.columns if _must(field)]
         return " AND ".join(["NOT _nexus_bad", *needed, *(rule.check for rule in self.rules)])
+
+    def _broken(self, rule: RowRule) -> str:
+        """An expression of the user's may fail on what is no value: it is asked where all values are there, as in :meth:`_ok`."""
+        if rule.name != "sql":
+            return f"if({rule.check}, 0, 1)"
+        there = ["arraySum(_nexus_casts) = 0", *(f"isNotNull({ident(field.name)})" for field in self.columns if _must(field))]
+        return f"({' AND '.join(there)} AND NOT {rule.check})"
 
     def _cast_told(self, field: Field) -> str:
         bad = field.guard().bad

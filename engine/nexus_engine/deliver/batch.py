@@ -10,6 +10,7 @@ and mapped as lists, like every other body.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,10 @@ from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.shape import shape_of
 from nexus_engine.deliver.stage import Stage, Staged
 from nexus_engine.deliver.worked import Bench, Guilt, Mapped, PageStats, Refusal, Worked
-from nexus_engine.errors import PageError, RuleFailed, StopFeed, TooManyRefused
+from nexus_engine.errors import NexusError, OutOfSpace, PageError, RuleFailed, StopFeed, TooManyRefused
+
+_NO_SPACE = 243  # ClickHouse's code
+_LOW_BYTES = 16 << 20
 
 
 def work(stage: Stage, bench: Bench) -> Worked:
@@ -34,7 +38,7 @@ def work(stage: Stage, bench: Bench) -> Worked:
 
     Raises:
         RuleFailed, TooManyRefused: the whole batch is not to land.
-        StopFeed: the query itself does not run.
+        StopFeed, OutOfSpace: the query itself does not run.
     """
     try:
         return _work(stage, bench, lines=stage.lines)
@@ -220,8 +224,13 @@ def _try(bench: Bench, raw: Path) -> str | None:
     return None
 
 
-def query_failed(error: EngineError, plan: Plan) -> StopFeed:
-    """The feed's query does not run, for a reason that is not one record's."""
+def query_failed(error: EngineError, plan: Plan, *, full: bool = False) -> NexusError:
+    """The feed's query does not run, for a reason that is not one record's. ``full``: the disk is."""
+    if full or error.code == _NO_SPACE or "No space left on device" in error.message:
+        return OutOfSpace(
+            "no space is left for the rows of a batch", where=f"feed {plan.feed}", did="nothing of this batch landed; the position is kept",
+            do="free some space, then start again",
+        )
     return StopFeed(
         f"the feed's query failed: {error.message.splitlines()[0][:500]} (ClickHouse code {error.code})",
         where=f"feed {plan.feed}, {plan.spec_file}",
@@ -232,7 +241,11 @@ def query_failed(error: EngineError, plan: Plan) -> StopFeed:
 
 def _stats(bench: Bench, mapped: Mapped) -> dict[int, PageStats]:
     found = {}
-    for row in bench.engine.rows(bench.plan.query.stats_sql(mapped.relation, ends=bench.plan.archive is not None)):
+    try:
+        rows = bench.engine.rows(bench.plan.query.stats_sql(mapped.relation, ends=bench.plan.archive is not None))
+    except EngineError as error:  # on a full disk a file may be short, and its writing have succeeded
+        raise query_failed(error, bench.plan, full=shutil.disk_usage(bench.folder).free < _LOW_BYTES) from None
+    for row in rows:
         ends = (row.get("first_row"), row.get("last_row")) if int(row["ok"]) else (None, None)
         found[int(row["_p"])] = PageStats(int(row["read"]), int(row["ok"]), int(row["filtered"]), row["cursor_max"], *ends)
     return found
@@ -339,7 +352,10 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Mapped, name:
                 body = stage.body(staged)
                 texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
             out.write(stage.line(staged, rebuild(body, texts[p], source.records, source.flat, source.want.leaves)))
-    rows = sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
+    try:
+        rows = sorted(bench.engine.rows(query.refused_sql(small, bench.run)), key=lambda row: (row["_p"], row["_i"]))
+    except EngineError as error:  # a rule's expression that no good record comes to
+        raise query_failed(error, bench.plan) from None
     told = [(row["_p"], row["_i"], reasons) for row in rows if (reasons := query.reasons_of(row))]
     if stage.lines and len({(p, i) for p, i, _ in told}) < sum(map(len, refused.values())):
         raise _Misread

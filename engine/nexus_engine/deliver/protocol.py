@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ import msgspec
 from nexus_engine.contract.sink import Batch, Rejects, Sides, Sink
 from nexus_engine.deliver import crash, spool
 from nexus_engine.deliver.identity import row_identity
-from nexus_engine.errors import NexusError, OutOfSpace, StopEngine, StopFeed
+from nexus_engine.errors import NexusError, OutOfSpace, RetryLater, StopEngine, StopFeed
 from nexus_engine.events import BatchLanded, Observers
 from nexus_engine.state.records import Intent, Quarantined
 from nexus_engine.state.store import Store
@@ -116,7 +117,7 @@ def _finish_once(batch: Batch, sink: Sink) -> Rejects | None:
 
 
 def _missing(batch: Batch, sink: Sink, present: Collection[int]) -> list[int]:
-    expected = _aside(sink).side_rows(batch) if batch.side else batch.table().column("_nexus_row").to_pylist()
+    expected = _aside(batch, sink).side_rows(batch) if batch.side else batch.table().column("_nexus_row").to_pylist()
     foreign = set(present).difference(expected)
     if foreign:
         raise _ambiguous(batch, f"it holds rows that the batch does not have ({min(foreign)} and {len(foreign) - 1} more)")
@@ -127,20 +128,25 @@ def _drop(batch: Batch, sink: Sink) -> None:
     """Remove what held the rows of a batch that is done. What stays is removed later."""
     crash.point("drop.before")
     if batch.side:
-        _aside(sink).drop_side(batch.target, batch.id)
+        with suppress(RetryLater, StopFeed):
+            _aside(batch, sink).drop_side(batch.target, batch.id)
     else:
         Path(batch.path).unlink(missing_ok=True)
     crash.point("drop.after")
 
 
-def _aside(sink: Sink) -> Sides:
-    assert isinstance(sink, Sides)  # the batch was made with it
-    return sink
+def _aside(batch: Batch, sink: Sink) -> Sides:
+    if isinstance(sink, Sides):
+        return sink
+    raise StopFeed(
+        f"the rows of batch {batch.id} are in a side table of the sink {batch.target.sink}, which is one without side tables now",
+        where=batch.feed, did="nothing was written; the batch stays staged", do=f"set the plugin of sinks.d/{batch.target.sink}.yaml back, then run again",
+    )
 
 
 def _check_rows(batch: Batch, sink: Sink) -> None:
     if batch.side:
-        _check_table(batch, _aside(sink))
+        _check_table(batch, _aside(batch, sink))
     else:
         _check_file(batch)
 

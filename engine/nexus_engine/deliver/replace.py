@@ -100,8 +100,7 @@ def job(wanted: Range, session: Session, plan: Plan, report: RunReport, halt: th
     def finish(sink: Sink) -> int:
         return _finish(session, plan, sink, wanted, old)
 
-    query = without_rules(plan, AGE_RULES)
-    query = msgspec.structs.replace(query, select=_only_inside(query.select, inside(plan, wanted)))
+    query = without_rules(plan, AGE_RULES).only(inside(plan, wanted))
     return Job(
         plan=msgspec.structs.replace(plan, query=query), tickets=tickets, due=lambda ticket: wanted.due(cursor, ticket.safe),
         read=session.reader.units(plan, report, halt, session.reader.keeping(plan, report)), threads=threads(plan), position_hash=plan.position_hash,
@@ -185,14 +184,6 @@ def _value(kind: str, cursor: str, text: str) -> str:
     if "Int" in bare and "." in text:
         bare = "Decimal(38, 10)"
     return f"CAST({literal(text)}, {literal(bare)})"
-
-
-def _only_inside(select: str, inside: str) -> str:
-    """What the source gives beside the range is taken out like what a transform takes out."""
-    return (
-        f"SELECT * REPLACE (toUInt8(_ok AND {inside}) AS _ok, toUInt8(_filtered OR (_ok AND NOT {inside})) AS _filtered)\n"
-        f"FROM (\n{select}\n)"
-    )
 
 
 def _finish(session: Session, plan: Plan, sink: Sink, wanted: Range, old: str) -> int:

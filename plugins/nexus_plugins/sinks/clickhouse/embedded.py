@@ -14,7 +14,7 @@ from nexus_engine.clickhouse import ddl, side, spool
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.clickhouse.quoting import ident, literal
 from nexus_engine.contract.sink import Batch, Target
-from nexus_engine.errors import StopFeed
+from nexus_engine.errors import RetryLater, StopFeed
 from nexus_plugins.sinks.clickhouse.faults import translated
 
 _SETTLE_S = 60  # beyond the insert's own deadline
@@ -68,8 +68,11 @@ class EmbeddedDriver:
                 self._swept = True
         if not self._takes_parts(target):
             return None
-        for statement in side.create(target, batch_id):
-            self.run(statement)
+        try:
+            for statement in side.create(target, batch_id):
+                self.run(statement)
+        except (StopFeed, RetryLater):  # a table may have what settings of its own time allowed: a type, a size
+            return None
         return side.table_name(target, batch_id)
 
     def side_rows(self, batch: Batch) -> list[int]:
