@@ -11,7 +11,7 @@ import click
 
 import nexus_engine
 
-# chdb loads numpy, which nothing here computes with: the threads it would start spin for a tenth of a CPU second.
+# numpy counts and finds lines here, and multiplies no matrix: the threads it would start for that spin for a tenth of a CPU second.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # name -> (module under nexus_engine.cli, one line of help); a test holds the lines equal to the commands' own.
