@@ -39,6 +39,10 @@ SETTINGS: Mapping[str, str | int] = {
     # of bounded size keeps the other core busy with the guards, and memory low (a line is a whole page).
     "input_format_parallel_parsing": 0,
     "input_format_max_block_size_bytes": 4 << 20,
+    # An expression that was seen three times is compiled to machine code, which takes as long as a batch of 10,000 rows.
+    "compile_expressions": 0,
+    "compile_aggregate_expressions": 0,
+    "compile_sort_description": 0,
     "precise_float_parsing": 1,
     "date_time_input_format": "'basic'",
     "parsedatetime_parse_without_leading_zeros": 1,

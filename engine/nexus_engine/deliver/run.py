@@ -39,7 +39,7 @@ from nexus_engine.state.records import Drift, Intent, WindowCounts
 from nexus_engine.state.store import Store
 
 _MOMENT_S = 0.02  # a pause in the flow of pages
-ASIDE = 1.75  # as much of a batch for a side table: it takes no more memory than another one, and each batch costs a tenth of a CPU second
+ASIDE = 1.25  # as much of a batch for a side table: it takes no more memory than another one, and each batch costs a tenth of a CPU second
 
 
 @dataclass(frozen=True)
