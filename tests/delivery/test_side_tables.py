@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,9 @@ from test_protocol import RESET, Bench, Lying
 
 from nexus_engine.compile.query import Query
 from nexus_engine.contract.sink import Batch, Sides, Target
+from nexus_engine.contract.source import Partition, Payload, Window
 from nexus_engine.deliver import protocol
+from nexus_engine.deliver.stage import Stage
 from nexus_engine.errors import RetryLater, StopFeed
 from nexus_engine.state.records import Intent, WindowCounts
 from nexus_plugins.sinks.clickhouse.options import ClickHouseOptions
@@ -209,16 +210,20 @@ def test_indexes_and_codecs_are_taken_along(bench):
     assert bench.engine.rows("SELECT sum(secondary_indices_compressed_bytes) > 0 AS there FROM system.parts WHERE table = 'wide' AND active") == [{"there": 1}]
 
 
-@pytest.mark.parametrize("records, good, firsts", [(10, [0, 1, 2, 9], {0: 0, 3: 4}), (3, [], {2: 0}), (4, [0, 1, 2, 3], {0: 0, 1: 2})])
-def test_refused_records_are_the_missing_numbers(bench, records, good, firsts):
-    target = bench.target()
-    table = bench.sink.side_table(target, "x", [])
+@pytest.mark.parametrize("records, good", [(10, [0, 1, 2, 9]), (3, []), (4, [0, 1, 2, 3]), (100, [*range(50), *range(90, 100)])])
+def test_refused_records_are_the_missing_numbers(bench, records, good):
+    table = bench.sink.side_table(bench.target(), "x", [])
     if good:
         bench.engine.query(f"INSERT INTO {table} (id, _nexus_row) SETTINGS insert_allow_materialized_columns = 1 VALUES {', '.join(f'({n}, {n})' for n in good)}")
-    query = Query(select="", reasons="", columns=())
-    found = [(row["_p"], row["_i"]) for row in bench.engine.rows(query.refused_aside_sql(table, records, firsts))]
-    places = {}
-    for p, first in firsts.items():
-        for number in range(first, records):
-            places[number] = (p, number - first)
-    assert found == [places[number] for number in range(records) if number not in good], json.dumps(found)
+    (row,) = bench.engine.rows(Query.missing_sql(table, records))
+    assert sorted(row["missing"]) == [n for n in range(records) if n not in good]
+
+
+def test_numbers_of_lines_are_records_of_payloads(tmp_path):
+    stage = Stage(tmp_path / "lines.jsonl")
+    unit = stage.unit(Partition("", {}), Window(), stage)
+    for lines, text in ((2, b"1\n2\n"), (0, b""), (3, b"3\n4\n5\n"), (1, b"6\n")):
+        stage.add(unit, Payload(text, {}, line=1, records=lines))
+    stage.close()
+    assert stage.places([0, 1, 3, 5]) == {0: [0, 1], 2: [1], 3: [0]}
+    assert stage.places([]) == {}

@@ -228,14 +228,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         p = f"toUInt32(transform(roundDown(_nexus_row, {starts}) AS _nexus_first, {starts}, {numbers}, -1)) AS _p"
         return f"(SELECT {p}, toUInt32(_nexus_row - _nexus_first) AS _i, _nexus_row, toUInt8(1) AS _ok, toUInt8(0) AS _filtered, {names} FROM {table})"
 
-    def refused_aside_sql(self, table: str, records: int, firsts: Mapping[int, int]) -> str:
-        """As :meth:`refused_rows_sql`: the numbers of lines that are missing in a side table."""
-        starts, numbers = list(firsts.values()), list(firsts)
-        missing = f"bitmapAndnot(bitmapBuild(range(toUInt32({records}))), (SELECT groupBitmapState(_nexus_row) FROM {table}))"
-        return (
-            f"SELECT toUInt32(transform(roundDown(n, {starts}) AS first, {starts}, {numbers}, -1)) AS _p, toUInt32(n - first) AS _i\n"
-            f"FROM (SELECT arrayJoin(bitmapToArray({missing})) AS n) ORDER BY n"
-        )
+    @staticmethod
+    def missing_sql(table: str, records: int) -> str:
+        """One row, `missing`: which numbers from 0 to ``records`` - 1 no row of a side table has."""
+        there = f"(SELECT groupBitmapState(_nexus_row) FROM {table})"
+        return f"SELECT bitmapToArray(bitmapAndnot(bitmapBuild(range(toUInt32({records}))), {there})) AS missing"
 
 
 def filled(text: str, raw: Path | None, run: Mapping[str, str | None]) -> str:

@@ -162,11 +162,15 @@ def _map_aside(stage: Stage, bench: Bench) -> tuple[Mapped, dict[int, PageStats]
     crash.point("side.filled")
     if read != stage.rows:
         raise _Misread
-    mapped = Mapped(query.mapped_aside(side.table, stage.firsts), side=side)
-    good = _stats(bench, mapped)
-    return mapped, {
-        staged.p: replace(good.get(staged.p, PageStats()), read=staged.payload.records) for staged in stage.payloads if staged.length
-    }
+    (row,) = bench.engine.rows(query.missing_sql(side.table, stage.rows))
+    mapped = Mapped(query.mapped_aside(side.table, stage.firsts), side=side, refused=stage.places(sorted(row["missing"])))
+    more = _stats(bench, mapped) if query.cursor or bench.plan.archive else {}
+    found = {}
+    for staged in stage.payloads:
+        if staged.length:
+            read = staged.payload.records
+            found[staged.p] = replace(more.get(staged.p, PageStats()), read=read, ok=read - len(mapped.refused.get(staged.p, ())))
+    return mapped, found
 
 
 def _as_lists(stage: Stage, bench: Bench) -> tuple[Stage, dict[int, Guilt]]:
@@ -337,11 +341,12 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Mapped, name:
     query for them sees the refused records alone, each payload rebuilt around its own."""
     source, query = bench.plan.source, bench.plan.query
     refused: dict[int, list[int]] = defaultdict(list)
-    side = mapped.side
-    refused_sql = query.refused_rows_sql(mapped.relation) if side is None else query.refused_aside_sql(side.table, stage.rows, stage.firsts)
-    for row in bench.engine.rows(refused_sql):
-        if row["_p"] in guilty:
-            refused[row["_p"]].append(row["_i"])
+    if mapped.side is None:
+        for row in bench.engine.rows(query.refused_rows_sql(mapped.relation)):
+            if row["_p"] in guilty:
+                refused[row["_p"]].append(row["_i"])
+    else:
+        refused.update((p, numbers) for p, numbers in mapped.refused.items() if p in guilty)
     small, texts = bench.file(f"{stage.path.stem}.{name}.jsonl"), {}
     with small.open("wb") as out:
         for p, numbers in refused.items():

@@ -7,6 +7,7 @@ durable: until the intent is recorded a crash fetches again from the old positio
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,6 +139,15 @@ class Stage:
     def firsts(self) -> dict[int, int]:
         """By payload that has lines, the number of its first record in the file."""
         return {staged.p: staged.first for staged in self.payloads if staged.length}
+
+    def places(self, lines: Iterable[int]) -> dict[int, list[int]]:
+        """Ascending numbers of lines in the file as numbers of records, by payload."""
+        numbers, firsts = list(self.firsts), list(self.firsts.values())
+        found: dict[int, list[int]] = {}
+        for line in lines:
+            at = bisect_right(firsts, line) - 1
+            found.setdefault(numbers[at], []).append(line - firsts[at])
+        return found
 
     @property
     def line_keys(self) -> dict[str, str | None]:

@@ -53,6 +53,7 @@ class Mapped:
     relation: str  # as `Query.mapped` gives it
     path: Path | None = None
     side: Side | None = None
+    refused: Mapping[int, list[int]] = field(default_factory=dict)  # beside a side table: by payload, the numbers of its refused records
 
 
 @dataclass

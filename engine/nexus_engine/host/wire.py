@@ -27,7 +27,7 @@ from nexus_engine.host.connection import Connection, OriginKey, Pool, Reach
 from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import origin
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18  # as much as is read of it at once: no piece is cut or joined on its way
 _AT_ONCE: Final = 1 << 20  # bodies up to this are read in one piece
 _NO_AUTH: Final = httpx.Auth()  # credentials are the host's affair, also those that stand in a URL
 

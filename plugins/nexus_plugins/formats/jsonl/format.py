@@ -73,7 +73,7 @@ class JsonlFormat:
         zeros = start.count(0) and not start.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 without its mark
         name = json.detect_encoding(start) if zeros else charset(start, content_type, self._encoding)
         if name.lower().removesuffix("-sig") in _UTF8:
-            yield start.removeprefix(b"\xef\xbb\xbf") + body.read(size)
+            yield start.removeprefix(b"\xef\xbb\xbf") + body.read(size - len(start))
             while part := body.read(size):
                 yield part
             return
