@@ -105,9 +105,12 @@ class _Compiler:
         )
         lines, side = "", ""
         if getattr(self.formats.get(self.format), "lines", False) and (rows := self.scope.structure.line_rows(_staged)):
-            lines = dataclasses.replace(layers, rows=rows).select()
+            of_line = {name: self.scope.structure.line_text(text) for name, text in resolved.items()}
+            extra = {name: self.scope.structure.line_text(text) for name, text in (layers.extra or {}).items()}
+            flat = dataclasses.replace(layers, rows=rows, texts=of_line, extra=extra)
+            lines = flat.select()
             if not (steps or target.key):
-                side = dataclasses.replace(layers, rows=self.scope.structure.line_rows(_staged, numbered=True)).select()
+                side = dataclasses.replace(flat, rows=self.scope.structure.line_rows(_staged, numbered=True)).select()
         return self._plan(layers, lines, side, target, cursor)
 
     def _declare(self) -> None:

@@ -3,6 +3,7 @@ objects lead to it. A leaf that holds a container has the container's own JSON t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from nexus_engine.contract.paths import Each, Entry, FieldPath, Pick, parse_fiel
 from nexus_engine.contract.records import Level, Records, Way, way_of
 
 Path = FieldPath
+
+_MEMBER = re.compile(r"tupleElement\(_nexus_o, ([0-9]+)\)")
 
 
 class Structure:
@@ -141,7 +144,7 @@ class Structure:
         return f"SELECT * FROM ({self._rows(raw, [])}) AS _nexus_l ANY LEFT JOIN (SELECT _p, _i, _nexus_o AS _nexus_w FROM {both}) AS _nexus_t USING (_p, _i)"
 
     def line_rows(self, relation: Callable[[str], str], *, numbered: bool = False) -> str:
-        """The same SELECT over a file of lines, a record on each; "" where a record needs more than the members of its line.
+        """The same SELECT over a file of lines, a record on each, its members in the place of `_nexus_o`; "" where a record needs more than the members of its line.
 
         Args:
             numbered: `_p` is 0, `_i` the number of the line in the file.
@@ -164,8 +167,12 @@ class Structure:
         )  # fmt: skip
         return (
             f"SELECT {place}, {f'tuple({keys}) AS k, ' if keys else ''}"
-            f"tuple({', '.join(ident(str(name)) for name in members)}) AS _nexus_o\n  FROM {raw}"
+            f"{', '.join(ident(str(name)) for name in members)}\n  FROM {raw}"
         )
+
+    def line_text(self, text: str) -> str:
+        """SQL over a row of :meth:`rows` as SQL over one of :meth:`line_rows`, where the record's members are columns."""
+        return _MEMBER.sub(lambda found: ident(str(list(self.record.children)[int(found[1]) - 1])), text)
 
     def _with_texts(self, raw: str, relation: Callable[[str], str]) -> str:
         """The stage file read once more, the records as their texts: joined to the lines, then (in :meth:`_rows`) to the records."""
