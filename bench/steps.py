@@ -18,6 +18,7 @@ from types import FrameType
 STEPS = (
     ("deliver/batch.py", "_map", "query"),
     ("deliver/batch.py", "_map_lines", "query"),
+    ("deliver/batch.py", "_map_aside", "query"),
     ("deliver/batch.py", "_stats", "stats"),
     ("deliver/batch.py", "_judge_batch", "rules"),
     ("deliver/batch.py", "_explain", "refused rows"),

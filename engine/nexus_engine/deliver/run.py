@@ -39,7 +39,6 @@ from nexus_engine.state.records import Drift, Intent, WindowCounts
 from nexus_engine.state.store import Store
 
 _MOMENT_S = 0.02  # a pause in the flow of pages
-ASIDE = 1.25  # as much of a batch for a side table: it takes no more memory than another one, and each batch costs a tenth of a CPU second
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
                 since = time.monotonic()
             if arrival is not None:
                 waiting -= _arrived(line, stage, arrival, report)
-            full = stage.size_bytes >= _bytes(line, stage, number) or len(stage.payloads) >= line.limits.batch_pages
+            full = stage.size_bytes >= _bytes(line.limits, number) or len(stage.payloads) >= line.limits.batch_pages
             lingered = bool(stage.payloads) and time.monotonic() - since >= line.limits.linger_s
             if full or lingered:
                 stage.close()
@@ -174,10 +173,8 @@ def _stages(line: Line, tickets: list[Ticket], channel: Channel, report: RunRepo
         stage.path.unlink(missing_ok=True)
 
 
-def _bytes(line: Line, stage: Stage, number: int) -> float:
-    limits = line.limits
-    whole = limits.batch_bytes * (ASIDE if stage.lines and line.plan.query.side else 1)
-    return whole if number else min(limits.first_bytes, whole)
+def _bytes(limits: Limits, number: int) -> int:
+    return limits.batch_bytes if number else min(limits.first_bytes, limits.batch_bytes)
 
 
 def _new_stage(line: Line, report: RunReport, number: int) -> Stage:
