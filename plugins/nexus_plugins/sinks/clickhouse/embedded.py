@@ -6,7 +6,7 @@ import array
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ class EmbeddedDriver:
             if not self._swept:
                 for row in self.rows(side.left(target)):
                     if row["name"] not in staged:
-                        self.drop_side(target, row["name"])
+                        with suppress(StopFeed, RetryLater):  # it stays for the next process
+                            self.drop_side(target, row["name"])
                 self._swept = True
         if not self._takes_parts(target):
             return None
