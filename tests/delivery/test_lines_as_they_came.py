@@ -12,15 +12,16 @@ import pytest
 from lines_world import World, body
 from raw_server import RawServer, answer
 
-from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.compiler import compile_feed
 from nexus_engine.contract.lines import listed_lines
 from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.source import Partition, Payload, Window
-from nexus_engine.deliver.batch import explain, work
+from nexus_engine.deliver.batch import explain, query_failed, work
 from nexus_engine.deliver.side import SideTables
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.worked import Bench
+from nexus_engine.errors import OutOfSpace, StopFeed
 from nexus_engine.spec.model import Spec
 from nexus_engine.state.store import Store
 from nexus_plugins.formats.jsonl.format import JsonlFormat
@@ -221,6 +222,25 @@ def test_records_that_are_not_read_as_they_came(tmp_path, fields, why):
     plan = plan_of(fields)
     assert not plan.query.lines, why
     assert not plan.source.want.lines
+
+
+@pytest.mark.parametrize(
+    ("error", "full", "kind"),
+    [
+        (EngineError(243, "Cannot reserve 1.00 MiB, not enough space."), False, OutOfSpace),
+        (EngineError(75, "Cannot write to file: /x, errno: 28, strerror: No space left on device"), False, OutOfSpace),
+        (EngineError(117, "Not an Arrow file"), True, OutOfSpace),
+        (EngineError(117, "Not an Arrow file"), False, StopFeed),
+    ],
+)
+def test_a_full_disk_is_named_while_rows_are_mapped(error, full, kind):
+    """What was mapped may be cut short by it; elsewhere the same complaint is the query's."""
+    found = query_failed(error, plan_of(), full=full)
+    assert type(found) is kind
+    assert found.what
+    assert found.where
+    assert found.did
+    assert found.do
 
 
 def test_a_page_with_too_many_refusals_is_named(tmp_path, engine):

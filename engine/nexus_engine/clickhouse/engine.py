@@ -44,6 +44,7 @@ _CODE = re.compile(r"Code: (\d+)\.\s*(?:DB::Exception: )?")
 _NAME = re.compile(r"[a-z_0-9]+\Z")
 
 
+_NOT_ENOUGH_SPACE = 243  # clickhouse/src/Common/ErrorCodes.cpp
 SESSIONS = 4  # at most; a query beyond them waits for one to end
 
 
@@ -54,6 +55,11 @@ class EngineError(Exception):
         super().__init__(f"ClickHouse error {code}: {message}" if code else message)
         self.code = code
         self.message = message
+
+    @property
+    def no_space(self) -> bool:
+        """The disk is full."""
+        return self.code == _NOT_ENOUGH_SPACE or "No space left on device" in self.message
 
 
 class Engine:

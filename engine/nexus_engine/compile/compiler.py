@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -103,14 +102,11 @@ class _Compiler:
             rules=row_rules,
             extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
         )
-        lines, side = "", ""
-        if getattr(self.formats.get(self.format), "lines", False) and (rows := self.scope.structure.line_rows(_staged)):
-            of_line = {name: self.scope.structure.line_text(text) for name, text in resolved.items()}
-            extra = {name: self.scope.structure.line_text(text) for name, text in (layers.extra or {}).items()}
-            flat = dataclasses.replace(layers, rows=rows, texts=of_line, extra=extra)
-            lines = flat.select()
+        lines, side, structure = "", "", self.scope.structure
+        if getattr(self.formats.get(self.format), "lines", False) and (rows := structure.line_rows(_staged)):
+            lines = layers.over(rows, structure.line_text).select()
             if not (steps or target.key):
-                side = dataclasses.replace(flat, rows=self.scope.structure.line_rows(_staged, numbered=True)).select()
+                side = layers.over(structure.line_rows(_staged, numbered=True), structure.line_text).select()
         return self._plan(layers, lines, side, target, cursor)
 
     def _declare(self) -> None:

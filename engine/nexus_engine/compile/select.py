@@ -6,8 +6,8 @@ Each layer is a subquery that ClickHouse merges into one expression; the same te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.compile.mapping import Field, cast_sql
@@ -50,6 +50,11 @@ class Layers:
     steps: Sequence[Step] = ()
     rules: Sequence[RowRule] = ()
     extra: dict[str, str] | None = None  # texts that `sql:` fields read, by internal name
+
+    def over(self, rows: str, text: Callable[[str], str]) -> Layers:
+        """The same over other rows; ``text`` gives the SQL of a text over them."""
+        texts, extra = ({name: text(sql) for name, sql in found.items()} for found in (self.texts, self.extra or {}))
+        return replace(self, rows=rows, texts=texts, extra=extra)
 
     def select(self) -> str:
         """The mapped columns of all records."""

@@ -28,8 +28,7 @@ from nexus_engine.deliver.stage import Stage, Staged
 from nexus_engine.deliver.worked import Bench, Guilt, Mapped, PageStats, Refusal, Worked
 from nexus_engine.errors import NexusError, OutOfSpace, PageError, RuleFailed, StopFeed, TooManyRefused
 
-_NO_SPACE = 243  # ClickHouse's code
-_LOW_BYTES = 16 << 20
+_LOW_BYTES = 16 << 20  # free on a disk that counts as full
 
 
 def work(stage: Stage, bench: Bench) -> Worked:
@@ -230,7 +229,7 @@ def _try(bench: Bench, raw: Path) -> str | None:
 
 def query_failed(error: EngineError, plan: Plan, *, full: bool = False) -> NexusError:
     """The feed's query does not run, for a reason that is not one record's. ``full``: the disk is."""
-    if full or error.code == _NO_SPACE or "No space left on device" in error.message:
+    if full or error.no_space:
         return OutOfSpace(
             "no space is left for the rows of a batch", where=f"feed {plan.feed}", did="nothing of this batch landed; the position is kept",
             do="free some space, then start again",

@@ -19,7 +19,7 @@ from typing import Any
 
 from nexus_engine.clickhouse.engine import Engine
 from nexus_engine.compile.plan import Plan
-from nexus_engine.contract.sink import Batch, Sides, Sink
+from nexus_engine.contract.sink import Batch, Sink
 from nexus_engine.deliver import crash, protocol
 from nexus_engine.deliver.ahead import AHEAD, Ahead
 from nexus_engine.deliver.batch import select
@@ -28,7 +28,7 @@ from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.keeping import kept_bodies
 from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
-from nexus_engine.deliver.side import SideTables
+from nexus_engine.deliver.side import has_sides, side_tables
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
@@ -83,7 +83,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     """
     channel = Channel(line.limits.channel_bytes)
     fetchers, tickets = Fetchers(line.job, stopping=halt.is_set, channel=channel), line.job.tickets
-    stopped, ahead = False, Ahead(channel.nudge, 2 if _sides(line) else 1)
+    stopped, ahead = False, Ahead(channel.nudge, 2 if has_sides(line.sink, line.plan) else 1)
     fetchers.start()
     try:
         for stage in _stages(line, tickets, channel, report):
@@ -213,21 +213,14 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
 
 def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
-    return Bench(
-        line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact, sides=_sides(line)
-    )
+    sides = side_tables(line.sink, line.plan, line.store, lambda: _ready(line))
+    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact, sides=sides)
 
 
-def _sides(line: Line) -> SideTables | None:
-    if not (isinstance(line.sink, Sides) and line.plan.query.side):
-        return None
-
-    def ready() -> None:
-        if not line.prepared.is_set():
-            with line.table:
-                _settle_table(line)
-
-    return SideTables(line.sink, line.plan.target, line.store, ready)
+def _ready(line: Line) -> None:
+    if not line.prepared.is_set():
+        with line.table:
+            _settle_table(line)
 
 
 def _deliver(line: Line, ahead: Ahead, report: RunReport, *, last: bool = False) -> None:

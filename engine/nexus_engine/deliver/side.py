@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
-from nexus_engine.contract.sink import Sides, Target
+from nexus_engine.compile.plan import Plan
+from nexus_engine.contract.sink import Sides, Sink, Target
 from nexus_engine.deliver import crash
 from nexus_engine.errors import NexusError
 from nexus_engine.state.store import Store
@@ -56,3 +58,13 @@ class SideTables:
             with suppress(NexusError):
                 self.sink.drop_side(self.target, side.batch_id)
         self.made.clear()
+
+
+def has_sides(sink: Sink, plan: Plan) -> TypeGuard[Sides]:
+    """Whether rows of the feed may go into side tables of the sink."""
+    return isinstance(sink, Sides) and bool(plan.query.side)
+
+
+def side_tables(sink: Sink, plan: Plan, store: Store, ready: Callable[[], None]) -> SideTables | None:
+    """Those of one batch; None where it goes by a file."""
+    return SideTables(sink, plan.target, store, ready) if has_sides(sink, plan) else None

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from nexus_engine.clickhouse.engine import EngineError
 from nexus_engine.errors import NexusError, OutOfSpace, RetryLater, StopFeed
 
-_NO_SPACE = 243
 # Asked again, these answer the same: syntax, unknown or differing names and types, read-only, access, partitions per insert.
 _FOR_GOOD = frozenset({6, 10, 15, 16, 20, 36, 42, 43, 44, 46, 47, 48, 50, 53, 57, 60, 62, 70, 80, 81, 82, 164, 242, 344, 497})
 
@@ -26,7 +25,7 @@ def fault(error: EngineError, where: str) -> NexusError:
     """The error in the engine's words; ``where`` is a table, a feed, or both."""
     lines = error.message.splitlines() or [""]
     what = f"ClickHouse refused: {lines[0][:500]} (code {error.code})"
-    if error.code == _NO_SPACE or "No space left on device" in error.message:
+    if error.no_space:
         return OutOfSpace(what, where=where, did="nothing recorded was lost", do="free some space, then start again")
     if error.code in _FOR_GOOD:
         return StopFeed(what, where=where, did="the statement was not run", do="mend the table or the spec, then run again")
