@@ -20,7 +20,7 @@ from nexus_engine.contract.source import Partition, Payload, Window
 from nexus_engine.deliver.batch import explain, query_failed, work
 from nexus_engine.deliver.side import SideTables
 from nexus_engine.deliver.stage import Stage
-from nexus_engine.deliver.worked import Bench
+from nexus_engine.deliver.worked import Bench, Layouts
 from nexus_engine.errors import OutOfSpace, StopFeed
 from nexus_engine.spec.model import Spec
 from nexus_engine.state.store import Store
@@ -87,7 +87,7 @@ def side_tables(engine: Engine, folder: Path, plan) -> SideTables:
     return SideTables(sink, plan.target, store, lambda: sink.prepare(plan.target, apply=True))
 
 
-def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, how: str):
+def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, how: str, layouts: Layouts | None = None):
     """What a batch of these payloads gives: rows by record, counts, refusals, and where it stops. ``how``: lists | lines | aside."""
     lines = how != "lists"
     stage = Stage(folder / f"{how}.jsonl")
@@ -101,7 +101,7 @@ def worked(engine: Engine, folder: Path, plan, texts: list[bytes], *, how: str):
     stage.close()
     assert stage.lines is lines
     sides = side_tables(engine, folder, plan) if how == "aside" else None
-    bench = Bench(plan, engine, None, folder, RUN, sides=sides)  # type: ignore[arg-type]  nothing is written
+    bench = Bench(plan, engine, None, folder, RUN, sides=sides, layouts=layouts or Layouts())  # type: ignore[arg-type]  nothing is written
     found = work(stage, bench)
     found = explain(found, bench)
     columns = ", ".join(f"toString(`{column.name}`) AS `{column.name}`" for column in plan.query.columns)

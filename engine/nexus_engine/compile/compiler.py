@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.clickhouse.quoting import ident
 from nexus_engine.clickhouse.types import CHType, parse_type
 from nexus_engine.compile import rules as rule_texts
 from nexus_engine.compile import sqlcheck
@@ -19,7 +19,7 @@ from nexus_engine.compile.fanout import described, each_columns, each_plans, fro
 from nexus_engine.compile.mapping import RUN_DEPENDENT, Field, Scope, source_text
 from nexus_engine.compile.plan import CursorPlan, DriftPlan, EachPlan, ListingPlan, Plan, SchedulePlan, SourcePlan
 from nexus_engine.compile.problems import CompileError, CompileProblem
-from nexus_engine.compile.query import OutColumn, Query
+from nexus_engine.compile.query import OutColumn, Query, staged
 from nexus_engine.compile.select import Layers, RowRule, Step
 from nexus_engine.compile.structure import Structure, record_problems
 from nexus_engine.compile.unread import CAPTURED_FIELD, capture_problems, unread_text
@@ -96,17 +96,17 @@ class _Compiler:
         layers = Layers(
             fields=list(self.fields.values()),
             texts=resolved,
-            rows=self.scope.structure.rows(_staged),
+            rows=self.scope.structure.rows(staged),
             columns=columns,
             steps=steps,
             rules=row_rules,
             extra={name: self.scope.resolved(text) for name, text in self.extra.items()},
         )
         lines, side, structure = "", "", self.scope.structure
-        if getattr(self.formats.get(self.format), "lines", False) and (rows := structure.line_rows(_staged)):
+        if getattr(self.formats.get(self.format), "lines", False) and (rows := structure.line_rows()):
             lines = layers.over(rows, structure.line_text).select()
             if not (steps or target.key):
-                side = layers.over(structure.line_rows(_staged, numbered=True), structure.line_text).select()
+                side = layers.over(structure.line_rows(numbered=True), structure.line_text).select()
         return self._plan(layers, lines, side, target, cursor)
 
     def _declare(self) -> None:
@@ -328,6 +328,7 @@ class _Compiler:
         columns = tuple(OutColumn(name=column.name, type=column.type, run=column.run) for column in target.columns)
         query = Query(
             select=layers.select(), reasons=layers.reasons(), named=layers.named(), lines=lines, side=side,
+            members=self.scope.structure.line_members() if lines else (),
             keys=tuple(self.scope.structure.keys), columns=columns, key=target.key,
             cursor=value_sql(cursor, {name: field.kind for name, field in self.fields.items()}), rules=tuple(self.batch_rules), checks=checks(layers),
         )  # fmt: skip
@@ -365,10 +366,6 @@ def compile_feed(
         CompileError: with every problem found.
     """
     return _Compiler(spec, formats, transformers or {}, vars or {}).plan()
-
-
-def _staged(structure: str) -> str:
-    return f"file(\0raw\0, 'JSONEachRow', {literal(structure)})"
 
 
 def _format(spec: Spec) -> tuple[str, dict[str, Any]]:

@@ -18,6 +18,8 @@ from nexus_engine.clickhouse.side import ONE_BLOCK
 from nexus_engine.clickhouse.spool import spool_type
 from nexus_engine.clickhouse.types import parse_type
 from nexus_engine.compile import compare
+from nexus_engine.compile.layout import LINES, Layout
+from nexus_engine.compile.nodes import LEAF
 from nexus_engine.compile.reasons import Reasons
 from nexus_engine.compile.rules import BatchRule, RuleVerdict, judge, rule_counts
 
@@ -111,6 +113,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     lines: str = ""  # as `select`, over a file of JSON lines; empty where their records cannot be read alone
     side: str = ""  # as `lines`, `_i` the number of the line in the file; empty for a target with a key, and where
     # transforms may make no row of a record, or several
+    members: tuple[tuple[str, str], ...] = ()  # that `lines` reads of a record, with their types
     keys: tuple[str, ...] = ()  # what `lines` reads of a partition and its window
     columns: tuple[OutColumn, ...]
     key: tuple[str, ...] = ()
@@ -123,29 +126,43 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{self.select_sql(raw, run)}"
 
     def map_lines_sql(
-        self, raw: Path, out: Path, run: Mapping[str, str], keys: Mapping[str, str | None], firsts: Mapping[int, int]
+        self, raw: Path, out: Path, run: Mapping[str, str], keys: Mapping[str, str | None], firsts: Mapping[int, int],
+        layout: Layout | None = None,
     ) -> str:
         """File of JSON lines to mapped Arrow file: all records.
 
         Args:
             keys: by names of `keys`.
             firsts: by payload number, the number of its first record in the file, ascending.
+            layout: of all lines, here and in :meth:`side_sql`: the statement fails where one has another. For :attr:`flat` records.
         """
         values = {"firsts": str(list(firsts.values())), "numbers": str(list(firsts))}
-        rows = filled(self.lines, raw, {**run, **values, **self._key_values(keys)})
+        rows = filled(self._over_lines(self.lines, layout), raw, {**run, **values, **self._key_values(keys)})
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
-    def side_sql(self, raw: Path, table: str, batch_id: str, run: Mapping[str, str], keys: Mapping[str, str | None]) -> str:
+    def side_sql(
+        self, raw: Path, table: str, batch_id: str, run: Mapping[str, str], keys: Mapping[str, str | None], layout: Layout | None = None
+    ) -> str:
         """File of JSON lines to the side table of a batch (as SQL): the good records, `_nexus_row` the numbers of their lines. The
         statement reads as many rows as there are records."""
         names = [ident(column.name) for column in self.columns]
-        rows = filled(self.side, raw, {**run, **self._key_values(keys)})
+        rows = filled(self._over_lines(self.side, layout), raw, {**run, **self._key_values(keys)})
         settings = ", ".join(f"{name}={literal(value) if isinstance(value, str) else value}" for name, value in ONE_BLOCK.items())
         return (
             f"INSERT INTO {table} ({', '.join([*names, '_nexus_batch', '_nexus_row'])})\n"
             f"SELECT {', '.join([*(column.landed for column in self.columns), f'toUUID({literal(batch_id)})', '_i'])}\n"
             f"FROM (\n{rows}\n) WHERE _ok{_SETTINGS_SQL}, {settings}"
         )
+
+    @property
+    def flat(self) -> bool:
+        """Whether `lines` reads single values of a record only."""
+        return bool(self.members) and all(kind == LEAF for _, kind in self.members)
+
+    def _over_lines(self, select: str, layout: Layout | None) -> str:
+        if layout is not None:
+            return select.replace(LINES, layout.relation([name for name, _ in self.members]))
+        return select.replace(LINES, staged(", ".join(f"{ident(name)} {kind}" for name, kind in self.members)))
 
     def _key_values(self, keys: Mapping[str, str | None]) -> dict[str, str | None]:
         return {f"k{n}": keys[name] for n, name in enumerate(self.keys)}
@@ -233,6 +250,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """One row, `missing`: which numbers from 0 to ``records`` - 1 no row of a side table has."""
         there = f"(SELECT groupBitmapState(_nexus_row) FROM {table})"
         return f"SELECT bitmapToArray(bitmapAndnot(bitmapBuild(range(toUInt32({records}))), {there})) AS missing"
+
+
+def staged(structure: str) -> str:
+    """SQL of the file `raw` (a marker) as JSON of that structure."""
+    return f"file(\0raw\0, 'JSONEachRow', {literal(structure)})"
 
 
 def filled(text: str, raw: Path | None, run: Mapping[str, str | None]) -> str:

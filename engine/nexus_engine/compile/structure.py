@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nexus_engine.clickhouse.quoting import ident, literal
+from nexus_engine.compile.layout import LINES
 from nexus_engine.compile.nodes import LEAF, Node, union
 from nexus_engine.compile.sqltext import path_text
 from nexus_engine.contract.paths import Each, Entry, FieldPath, Pick, parse_field_path, parse_record_path, written
@@ -143,13 +144,13 @@ class Structure:
         both = f"({texts.rows(relation)}) AS _nexus_t"
         return f"SELECT * FROM ({self._rows(raw, [])}) AS _nexus_l ANY LEFT JOIN (SELECT _p, _i, _nexus_o AS _nexus_w FROM {both}) AS _nexus_t USING (_p, _i)"
 
-    def line_rows(self, relation: Callable[[str], str], *, numbered: bool = False) -> str:
+    def line_rows(self, *, numbered: bool = False) -> str:
         """The same SELECT over a file of lines, a record on each, its members in the place of `_nexus_o`; "" where a record needs more than the members of its line.
 
         Args:
             numbered: `_p` is 0, `_i` the number of the line in the file.
 
-        Markers: `k<n>` values of ``keys``, `firsts` and `numbers` of payloads (``Query.map_lines_sql``).
+        Markers: `lines` the relation of :meth:`line_members`; `k<n>` values of ``keys``, `firsts` and `numbers` of payloads (``Query.map_lines_sql``).
         """
         members = self.record.children
         around = self.whole or self.body_paths or self.parents or self.records.columns or self.way.start or not self.way.levels
@@ -157,7 +158,6 @@ class Structure:
         named = members and all(isinstance(name, str) and name[0] != "_" and "." not in name for name in members)
         if around or self.flat or self._zip or self.record.leaf_type or not named:
             return ""
-        raw = relation(", ".join(f"{ident(str(name))} {child.type()}" for name, child in members.items()))
         firsts, numbers = (f"CAST(\0{name}\0, 'Array(Int64)')" for name in ("firsts", "numbers"))
         keys = ", ".join(f"CAST(\0k{n}\0, '{LEAF}')" for n in range(len(self.keys)))
         place = (
@@ -167,8 +167,12 @@ class Structure:
         )  # fmt: skip
         return (
             f"SELECT {place}, {f'tuple({keys}) AS k, ' if keys else ''}"
-            f"{', '.join(ident(str(name)) for name in members)}\n  FROM {raw}"
+            f"{', '.join(ident(str(name)) for name in members)}\n  FROM {LINES}"
         )
+
+    def line_members(self) -> tuple[tuple[str, str], ...]:
+        """Names and types of the members that :meth:`line_rows` reads."""
+        return tuple((str(name), child.type()) for name, child in self.record.children.items())
 
     def line_text(self, text: str) -> str:
         """SQL over a row of :meth:`rows` as SQL over one of :meth:`line_rows`, where the record's members are columns."""

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from nexus_engine.clickhouse.engine import EngineError
+from nexus_engine.compile.layout import Layout
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import rebuild, some_records
 from nexus_engine.contract.lines import is_object, line_values, picked_lines
@@ -42,6 +44,7 @@ def work(stage: Stage, bench: Bench) -> Worked:
     try:
         return _work(stage, bench, lines=stage.lines)
     except _Misread:
+        bench.layouts.alike = False
         return _work(stage, bench, lines=False)
 
 
@@ -65,7 +68,8 @@ def explain(worked: Worked, bench: Bench) -> Worked:
         return worked
     try:
         worked.refusals += _explain(worked.stage, guilty, bench, worked.mapped, "refused")
-    except _Misread:
+    except _Misread:  # a line of another layout whose text, cut, was refused: its JSON is not
+        bench.layouts.alike = False
         again = _work(worked.stage, bench, lines=False)
         again.failures = {**worked.failures, **again.failures}
         return explain(again, bench)
@@ -134,9 +138,10 @@ def _mapped(
 
 def _map_lines(stage: Stage, bench: Bench, file: Path) -> tuple[Mapped, dict[int, PageStats]] | None:
     """The counts; None unless there are as many records as lines."""
-    mapped = Mapped(bench.plan.query.mapped(file), file)
+    query = bench.plan.query
+    mapped = Mapped(query.mapped(file), file)
     try:
-        bench.engine.query(bench.plan.query.map_lines_sql(stage.path, file, bench.run, stage.line_keys, stage.firsts))
+        _read_lines(stage, bench, lambda layout: query.map_lines_sql(stage.path, file, bench.run, stage.line_keys, stage.firsts, layout))
     except EngineError:  # why, the lists will say
         return None
     stats = _stats(bench, mapped)
@@ -155,7 +160,10 @@ def _map_aside(stage: Stage, bench: Bench) -> tuple[Mapped, dict[int, PageStats]
     if side is None:
         return None
     try:
-        read = bench.engine.query(query.side_sql(stage.path, side.table, side.batch_id, bench.run, stage.line_keys))
+        read = _read_lines(
+            stage, bench, lambda layout: query.side_sql(stage.path, side.table, side.batch_id, bench.run, stage.line_keys, layout),
+            again=f"TRUNCATE TABLE {side.table}",
+        )  # fmt: skip
     except EngineError:  # as above
         raise _Misread from None
     crash.point("side.filled")
@@ -170,6 +178,24 @@ def _map_aside(stage: Stage, bench: Bench) -> tuple[Mapped, dict[int, PageStats]
             read = staged.payload.records
             found[staged.p] = replace(more.get(staged.p, PageStats()), read=read, ok=read - len(mapped.refused.get(staged.p, ())))
     return mapped, found
+
+
+def _read_lines(stage: Stage, bench: Bench, statement: Callable[[Layout | None], str], *, again: str = "") -> int:
+    """Run a statement over a file of lines: by their layout, and as JSON where they are not all alike; ``again`` is run before it runs a
+    second time. How many rows it read.
+
+    Raises:
+        EngineError
+    """
+    layout = bench.layouts.of(stage) if bench.plan.query.flat else None
+    if layout is not None:
+        try:
+            return bench.engine.query(statement(layout))
+        except EngineError:  # if it is for another reason, it comes again
+            bench.layouts.alike = False
+        if again:
+            bench.engine.query(again)
+    return bench.engine.query(statement(None))
 
 
 def _as_lists(stage: Stage, bench: Bench) -> tuple[Stage, dict[int, Guilt]]:

@@ -32,7 +32,7 @@ from nexus_engine.deliver.side import has_sides, side_tables
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
-from nexus_engine.deliver.worked import Bench, Worked
+from nexus_engine.deliver.worked import Bench, Layouts, Worked
 from nexus_engine.errors import FieldsDrifted, Incomplete, NexusError, StopEngine
 from nexus_engine.events import BatchLanded, BatchStaged, Observers, PageRead, RowsRefused, RuleWarned, WindowsDone
 from nexus_engine.state.records import Drift, Intent, WindowCounts
@@ -67,6 +67,7 @@ class Line:
     watch: Watch  # over the shape of the records
     limits: Limits = Limits()
     started: float = field(default_factory=time.monotonic)
+    layouts: Layouts = field(default_factory=Layouts)
     prepared: threading.Event = field(default_factory=threading.Event)  # the table fits the spec; asked once a run
 
     @property
@@ -214,7 +215,10 @@ def _arrived(line: Line, stage: Stage, arrival: Arrival, report: RunReport) -> i
 def _bench(line: Line, report: RunReport) -> Bench:
     values = {"run_started_at": f"{moment_of(report):%Y-%m-%d %H:%M:%S}", "run_id": report.run_id, "feed": report.feed}
     sides = side_tables(line.sink, line.plan, line.store, lambda: _ready(line))
-    return Bench(line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact, sides=sides)
+    return Bench(
+        line.plan, line.engine, line.sink, line.folder / "raw", values, line.job.goes, line.job.ages, redact=line.redact, sides=sides,
+        layouts=line.layouts,
+    )  # fmt: skip
 
 
 def _ready(line: Line) -> None:

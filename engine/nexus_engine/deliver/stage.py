@@ -11,12 +11,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 
 from nexus_engine.compile.raw import plain_keys
 from nexus_engine.contract.source import Partition, Payload, Window
+
+_LINES_BUFFER_BYTES: Final = 1 << 13  # pieces of lines are large: in a larger buffer each would be copied once more
+
+_FIRST_BYTES: Final = 1 << 12
 
 _encode = msgspec.json.Encoder().encode
 
@@ -115,15 +119,15 @@ class Stage:
     def _write_lines(self, p: int, unit: int, bare: Payload, body: bytes) -> None:
         if not body.endswith(b"\n"):
             body += b"\n"
-        self._opened().write(body)
+        self._opened(_LINES_BUFFER_BYTES).write(body)
         self._unit = unit
         self.payloads.append(Staged(p, unit, bare, self.size_bytes, len(body), self.rows))
         self.size_bytes += len(body)
         self.rows += bare.records
 
-    def _opened(self) -> BinaryIO:
+    def _opened(self, buffer_bytes: int = 1 << 20) -> BinaryIO:
         if self._file is None:
-            self._file = self.path.open("wb", buffering=1 << 20)
+            self._file = self.path.open("wb", buffering=buffer_bytes)
         return self._file
 
     def close(self) -> None:
@@ -154,6 +158,11 @@ class Stage:
         """What fields may take from the partition and the window of the lines."""
         keys: dict[str, str | None] = msgspec.json.decode(self._keys[self._unit])
         return keys
+
+    def first_line(self) -> bytes:
+        """The first line of the file, with its end; of a longer one so much that it is seen to be long."""
+        with self.path.open("rb") as file:
+            return file.readline(_FIRST_BYTES)
 
     def text(self, staged: Staged) -> bytes:
         """The body of one payload, read back as it stands there."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_engine.clickhouse.engine import Engine
+from nexus_engine.compile.layout import Layout, layout_of
 from nexus_engine.compile.plan import Plan
 from nexus_engine.contract.sink import Sink
 from nexus_engine.deliver.shape import Shape
@@ -74,6 +75,17 @@ class Worked:
 
 
 @dataclass
+class Layouts:
+    """Whether the lines of a run's large bodies are all laid out alike, as far as that is known. Shared by its batches."""
+
+    alike: bool = True
+
+    def of(self, stage: Stage) -> Layout | None:
+        """What the first line of a stage has, where others may have it too."""
+        return layout_of(stage.first_line().rstrip(b"\n")) if self.alike else None
+
+
+@dataclass
 class Bench:
     """What a batch is worked with. ``run`` fills the query's run values; ``folder`` is ``raw/``. ``ages`` of what is parsed again:
     the lines of an age file (``compile.compare.age_file``)."""
@@ -87,6 +99,7 @@ class Bench:
     ages: Callable[[Stage], Iterable[Mapping[str, object]]] | None = None
     redact: Callable[[str], str] = str
     sides: SideTables | None = None  # where rows of lines may go
+    layouts: Layouts = field(default_factory=Layouts)
     files: list[Path] = field(default_factory=list)
 
     def file(self, name: str) -> Path:

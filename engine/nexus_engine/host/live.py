@@ -63,15 +63,15 @@ class LiveBody(io.RawIOBase):
             return self.readall()
         parts = []
         while size > 0:
+            if self._at == len(self._piece):
+                self._piece, self._at = self._waited(), 0
+                if not self._piece:
+                    break
             part = self._piece[self._at : self._at + size]
             self._at += len(part)
             size -= len(part)
             parts.append(part)
-            if size:
-                self._piece, self._at = self._waited(), 0
-                if not self._piece:
-                    break
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)  # a piece as it came is not copied
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
