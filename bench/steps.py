@@ -17,9 +17,9 @@ from types import FrameType
 # (part of the file name, function or "" for any, step); the first that fits, from the innermost frame outwards.
 STEPS = (
     ("deliver/batch.py", "_map", "query"),
-    ("deliver/batch.py", "_map_lines", "query"),
-    ("deliver/batch.py", "_map_aside", "query"),
-    ("deliver/batch.py", "_stats", "stats"),
+    ("deliver/lines.py", "map_lines", "query"),
+    ("deliver/lines.py", "map_aside", "query"),
+    ("deliver/counts.py", "", "stats"),
     ("deliver/batch.py", "_judge_batch", "rules"),
     ("deliver/batch.py", "_explain", "refused rows"),
     ("deliver/batch.py", "select", "compare, spool"),

@@ -26,6 +26,9 @@ def test_integers_of_any_width_and_decimals_arrive_exactly(engine):
     assert row == [{"a": 2**64 - 1, "b": -123456789012345678901234567890, "c": "12345678901234567.89", "d": "nan", "tz": "UTC"}]
     assert engine.arrow("SELECT number AS n FROM numbers(3)").to_pydict() == {"n": [0, 1, 2]}
     assert engine.arrow("SELECT number AS n FROM numbers(0)").num_rows == 0
+    assert engine.column("SELECT toUInt32(number) FROM numbers(3)").tolist() == [0, 1, 2]
+    assert engine.column("SELECT toUInt32(number) FROM numbers(200000)").sum() == 200_000 * 199_999 // 2
+    assert engine.column("SELECT toUInt32(number) FROM numbers(0)").tolist() == []
 
 
 @pytest.mark.parametrize("text", ["", "o'clock", "a\\b", "line\nfeed\ttab\r", "nul\0", "é🎉", "\\N", "{x:String}"])
@@ -40,14 +43,15 @@ def test_errors_carry_clickhouse_codes(engine, sql, code):
     assert error.value.code == code and not error.value.message.startswith("Code:")
 
 
-@pytest.mark.parametrize("way", ["rows", "arrow", "query"])
+@pytest.mark.parametrize("way", ["rows", "arrow", "column", "query"])
 def test_what_a_failed_query_gave_before_it_failed_is_in_no_other_result(engine, way):
     for _ in range(3):
         with pytest.raises(EngineError) as error:
-            getattr(engine, way)("SELECT throwIf(number = 199999) AS t, number FROM numbers(200000) SETTINGS max_threads = 1")
+            getattr(engine, way)("SELECT throwIf(number = 199999) + number AS t FROM numbers(200000) SETTINGS max_threads = 1")
         assert error.value.code == 395
         assert engine.rows("SELECT 42 AS a") == [{"a": 42}]
         assert engine.arrow("SELECT 42 AS a").to_pydict() == {"a": [42]}
+        assert engine.column("SELECT 42 AS a").tolist() == [42]
 
 
 def test_threads_get_their_own_results_while_others_fail(engine):

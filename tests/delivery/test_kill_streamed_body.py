@@ -17,7 +17,7 @@ from raw_server import RawServer, answer
 from nexus_engine.deliver import crash
 
 HERE = Path(__file__).parent
-LINES = 240  # of each series: pieces of a quarter of a megabyte, two of them to a batch
+LINES = 240  # of each series: pieces of a quarter of a megabyte, of lines four times as much; two of them to a batch
 POINTS = [p for p in crash.POINTS if not p.startswith(("shape.", "recovery.", "orphans.", "uncertain.", "missing.", "archive.", "replace."))]
 RECOVERY = [p for p in crash.POINTS if p.startswith(("recovery.", "orphans.", "uncertain.", "missing.", "done.", "drop."))]
 FEED = """
@@ -75,7 +75,7 @@ def judge(homes: list[Path]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.capability("Formats: a body larger than memory", spec="format: jsonl")
-@pytest.mark.parametrize(("visit", "line_bytes", "other"), [(2, 8_000, "side."), (3, 20_000, "spool.")])  # 1.9 MB are staged as lists, 4.8 MB as lines
+@pytest.mark.parametrize(("visit", "line_bytes", "other"), [(2, 8_000, "side."), (3, 30_000, "spool.")])  # 1.9 MB are staged as lists, 7.2 MB as lines
 def test_no_line_of_a_body_in_pieces_is_lost_or_landed_twice(tmp_path, visit, line_bytes, other):
     with RawServer(lambda request: body(request, line_bytes)) as server, ThreadPoolExecutor(2) as pool:
         points = [point for point in POINTS if not point.startswith(other)]

@@ -17,7 +17,8 @@ from nexus_engine.compile.compiler import compile_feed
 from nexus_engine.contract.lines import listed_lines
 from nexus_engine.contract.options import decode_text
 from nexus_engine.contract.source import Partition, Payload, Window
-from nexus_engine.deliver.batch import explain, query_failed, work
+from nexus_engine.deliver.batch import explain, work
+from nexus_engine.deliver.counts import query_failed
 from nexus_engine.deliver.side import SideTables
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.worked import Bench, Layouts

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from test_protocol import RESET, Bench, Lying
 
-from nexus_engine.compile.query import Query
 from nexus_engine.contract.sink import Batch, Sides, Target
 from nexus_engine.contract.source import Partition, Payload, Window
 from nexus_engine.deliver import protocol
+from nexus_engine.deliver.lines import missing_lines
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.errors import RetryLater, StopFeed
 from nexus_engine.state.records import Intent, WindowCounts
@@ -215,8 +215,7 @@ def test_refused_records_are_the_missing_numbers(bench, records, good):
     table = bench.sink.side_table(bench.target(), "x", [])
     if good:
         bench.engine.query(f"INSERT INTO {table} (id, _nexus_row) SETTINGS insert_allow_materialized_columns = 1 VALUES {', '.join(f'({n}, {n})' for n in good)}")
-    (row,) = bench.engine.rows(Query.missing_sql(table, records))
-    assert sorted(row["missing"]) == [n for n in range(records) if n not in good]
+    assert missing_lines(bench.engine, table, records) == [n for n in range(records) if n not in good]
 
 
 def test_numbers_of_lines_are_records_of_payloads(tmp_path):

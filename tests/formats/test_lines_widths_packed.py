@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nexus_engine.contract.format import Cut, Streaming
+from nexus_engine.contract.lines import picked_lines, spread_lines
 from nexus_engine.contract.records import Want
 from nexus_engine.host.body import Limits
 from nexus_engine.host.unpack import Unpacking
@@ -79,6 +80,20 @@ def test_line_ends_of_windows_and_blank_lines():
     body = b"".join(b'{"a":%d}\r\n' % n for n in range(50))
     assert [json.loads(piece.text) for piece in streamed(JSONL, body, 10_000)] == [[{"a": n} for n in range(50)]]
     assert [piece.records for piece in streamed(JSONL, body + b"\n\r\n" + body, 10_000)] == [100]
+
+
+@given(st.lists(st.sampled_from([b"", b"1", b"22", b"x" * 50, b"7 "])), st.booleans(), st.integers(1, 30))
+def test_lines_by_their_numbers_and_some_at_even_distances(lines, ended, most):
+    there = [*lines, b"last"]
+    text = b"\n".join(there) + b"\n" * ended
+    numbers = list(range(0, len(there), 2))
+    assert picked_lines(text, numbers) == [there[number].strip() for number in numbers]
+    with pytest.raises(IndexError):
+        picked_lines(text, [len(there)])
+    some = spread_lines(text, most)
+    assert some[0] == there[0].strip()
+    assert len(some) <= most
+    assert set(some) <= {line.strip() for line in there}
 
 
 def test_as_many_values_as_lines_but_not_one_on_each_are_no_list():

@@ -20,7 +20,9 @@ def open_session(
 ) -> Iterator[Session]:
     """The session, closed at the end."""
     from nexus_engine.deliver.session import Session
+    from nexus_engine.service.memory import keep_freed
 
+    keep_freed()
     words: dict[str, Any] = {}
     with ExitStack() as stack:
         if replay is not None:

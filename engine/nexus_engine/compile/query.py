@@ -246,10 +246,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"(SELECT {p}, toUInt32(_nexus_row - _nexus_first) AS _i, _nexus_row, toUInt8(1) AS _ok, toUInt8(0) AS _filtered, {names} FROM {table})"
 
     @staticmethod
-    def missing_sql(table: str, records: int) -> str:
-        """One row, `missing`: which numbers from 0 to ``records`` - 1 no row of a side table has."""
-        there = f"(SELECT groupBitmapState(_nexus_row) FROM {table})"
-        return f"SELECT bitmapToArray(bitmapAndnot(bitmapBuild(range(toUInt32({records}))), {there})) AS missing"
+    def numbers_sql(table: str) -> str:
+        """The numbers of the lines of a side table's rows, in any order: one column."""
+        return f"SELECT _nexus_row FROM {table} SETTINGS max_threads = 1"
 
 
 def staged(structure: str) -> str:

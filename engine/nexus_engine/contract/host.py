@@ -170,8 +170,8 @@ class Host(Protocol):
         ...
 
     def stream(self, response: HttpResponse, *, want: Want) -> Iterator[Piece]:
-        """The feed's format applied to an answer of :meth:`SourceHttp.stream`: lists of records, of about 256 kB each, always the same for
-        the same body."""
+        """The feed's format applied to an answer of :meth:`SourceHttp.stream`: lists of records, of about 256 kB each (lines as they came: 1 MB), always the
+        same for the same body."""
         ...
 
     def require_end(self, response: HttpResponse) -> None:

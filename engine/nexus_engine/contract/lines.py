@@ -44,8 +44,20 @@ def picked_lines(text: bytes, numbers: list[int]) -> list[bytes]:
     import numpy as np
 
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 10)
-    starts = [0, *(ends + 1).tolist()]
-    return [text[starts[number] : starts[number + 1] if number < len(ends) else None].strip() for number in numbers]
+    whole = len(ends) + (not text.endswith(b"\n"))
+    found = []
+    for number in numbers:
+        if number >= whole:
+            raise IndexError(f"line {number} of {whole}")
+        start = int(ends[number - 1]) + 1 if number else 0
+        found.append(text[start : int(ends[number]) if number < len(ends) else None].strip())
+    return found
+
+
+def spread_lines(text: bytes, most: int) -> list[bytes]:
+    """The first line and some more, at even distances in the text."""
+    starts = {0, *(text.rfind(b"\n", 0, len(text) * n // most) + 1 for n in range(1, most))}
+    return [text[start : end if (end := text.find(b"\n", start)) >= 0 else None].strip() for start in sorted(starts)]
 
 
 def is_object(text: bytes) -> bool:

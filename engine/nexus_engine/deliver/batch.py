@@ -4,33 +4,25 @@
 
     stage -> map -> (poison? one record at a time) -> page limits -> rules | refused rows -> compare -> spool file
 
-Lines of a large body are mapped as they came. Where ClickHouse does not read one record from each, they are looked at line by line
-and mapped as lists, like every other body.
+Lines of a large body go their own way as far as they can (`deliver.lines`).
 """
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from nexus_engine.clickhouse.engine import EngineError
-from nexus_engine.compile.layout import Layout
-from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.raw import rebuild, some_records
-from nexus_engine.contract.lines import is_object, line_values, picked_lines
-from nexus_engine.deliver import crash
+from nexus_engine.deliver.counts import query_failed, stats_of
+from nexus_engine.deliver.lines import Misread, as_lists, lines_of, map_aside, map_lines
 from nexus_engine.deliver.poison import DATA_ERRORS, isolate
 from nexus_engine.deliver.shape import shape_of
 from nexus_engine.deliver.stage import Stage, Staged
 from nexus_engine.deliver.worked import Bench, Guilt, Mapped, PageStats, Refusal, Worked
-from nexus_engine.errors import NexusError, OutOfSpace, PageError, RuleFailed, StopFeed, TooManyRefused
-
-_LOW_BYTES = 16 << 20  # free on a disk that counts as full
+from nexus_engine.errors import RuleFailed, TooManyRefused
 
 
 def work(stage: Stage, bench: Bench) -> Worked:
@@ -43,7 +35,7 @@ def work(stage: Stage, bench: Bench) -> Worked:
     """
     try:
         return _work(stage, bench, lines=stage.lines)
-    except _Misread:
+    except Misread:
         bench.layouts.alike = False
         return _work(stage, bench, lines=False)
 
@@ -68,7 +60,7 @@ def explain(worked: Worked, bench: Bench) -> Worked:
         return worked
     try:
         worked.refusals += _explain(worked.stage, guilty, bench, worked.mapped, "refused")
-    except _Misread:  # a line of another layout whose text, cut, was refused: its JSON is not
+    except Misread:  # a line of another layout whose text, cut, was refused: its JSON is not
         bench.layouts.alike = False
         again = _work(worked.stage, bench, lines=False)
         again.failures = {**worked.failures, **again.failures}
@@ -115,10 +107,6 @@ def _superseded(good: int, found: dict[str, int]) -> dict[str, int]:
     return {"new": 0, "revised": 0, "unchanged": 0, **found, "superseded": good - sum(found.values())}
 
 
-class _Misread(Exception):
-    """Lines of a stage are not a record each, in their order."""
-
-
 def _mapped(
     stage: Stage, bench: Bench, file: Path, *, lines: bool
 ) -> tuple[Stage, Mapped, list[Refusal], dict[int, PageStats], dict[int, Guilt]]:
@@ -126,100 +114,14 @@ def _mapped(
     no JSON."""
     broken: dict[int, Guilt] = {}
     if stage.lines:
-        found = (_map_aside(stage, bench) or _map_lines(stage, bench, file)) if lines else None
+        found = (map_aside(stage, bench) or map_lines(stage, bench, file)) if lines else None
         if found is not None:
             mapped, stats = found
             return stage, mapped, [], stats, {}
-        stage, broken = _as_lists(stage, bench)
+        stage, broken = as_lists(stage, bench)
     kept, poison = _map(stage, bench, file)
     mapped = Mapped(bench.plan.query.mapped(file), file)
-    return kept, mapped, poison, _stats(bench, mapped) if kept.has_lines else {}, broken
-
-
-def _map_lines(stage: Stage, bench: Bench, file: Path) -> tuple[Mapped, dict[int, PageStats]] | None:
-    """The counts; None unless there are as many records as lines."""
-    query = bench.plan.query
-    mapped = Mapped(query.mapped(file), file)
-    try:
-        _read_lines(stage, bench, lambda layout: query.map_lines_sql(stage.path, file, bench.run, stage.line_keys, stage.firsts, layout))
-    except EngineError:  # why, the lists will say
-        return None
-    stats = _stats(bench, mapped)
-    return (mapped, stats) if sum(page.read for page in stats.values()) == stage.rows else None
-
-
-def _map_aside(stage: Stage, bench: Bench) -> tuple[Mapped, dict[int, PageStats]] | None:
-    """The same into a side table; None where the sink has none for this target. Which records were refused is told by the numbers that
-    are not there.
-
-    Raises:
-        _Misread
-    """
-    query = bench.plan.query
-    side = bench.sides.make() if bench.sides is not None and query.side and stage.has_lines else None
-    if side is None:
-        return None
-    try:
-        read = _read_lines(
-            stage, bench, lambda layout: query.side_sql(stage.path, side.table, side.batch_id, bench.run, stage.line_keys, layout),
-            again=f"TRUNCATE TABLE {side.table}",
-        )  # fmt: skip
-    except EngineError:  # as above
-        raise _Misread from None
-    crash.point("side.filled")
-    if read != stage.rows:
-        raise _Misread
-    (row,) = bench.engine.rows(query.missing_sql(side.table, stage.rows))
-    mapped = Mapped(query.mapped_aside(side.table, stage.firsts), side=side, refused=stage.places(sorted(row["missing"])))
-    more = _stats(bench, mapped) if query.cursor or bench.plan.archive else {}
-    found = {}
-    for staged in stage.payloads:
-        if staged.length:
-            read = staged.payload.records
-            found[staged.p] = replace(more.get(staged.p, PageStats()), read=read, ok=read - len(mapped.refused.get(staged.p, ())))
-    return mapped, found
-
-
-def _read_lines(stage: Stage, bench: Bench, statement: Callable[[Layout | None], str], *, again: str = "") -> int:
-    """Run a statement over a file of lines: by their layout, and as JSON where they are not all alike; ``again`` is run before it runs a
-    second time. How many rows it read.
-
-    Raises:
-        EngineError
-    """
-    layout = bench.layouts.of(stage) if bench.plan.query.flat else None
-    if layout is not None:
-        try:
-            return bench.engine.query(statement(layout))
-        except EngineError:  # if it is for another reason, it comes again
-            bench.layouts.alike = False
-        if again:
-            bench.engine.query(again)
-    return bench.engine.query(statement(None))
-
-
-def _as_lists(stage: Stage, bench: Bench) -> tuple[Stage, dict[int, Guilt]]:
-    """A copy with a list in the place of each payload's lines, up to the first payload with a line that is no JSON."""
-    lists = Stage(bench.file(f"{stage.path.stem}.lists.jsonl"))
-    broken: dict[int, Guilt] = {}
-    for staged in stage.payloads:
-        body = b""
-        if staged.length and not broken:
-            try:
-                body = b"[" + b",".join(line_values(stage.text(staged), staged.payload.line)) + b"]"
-            except ValueError as error:
-                broken[staged.unit] = Guilt(staged.p, _not_json(str(error), staged, bench.plan))
-        lists.keep(stage, staged, body=body)
-    lists.close()
-    return lists, broken
-
-
-def _not_json(what: str, staged: Staged, plan: Plan) -> PageError:
-    return PageError(
-        what, url=staged.payload.url, page=staged.payload.page, where=f"feed {plan.feed}",
-        did="the pages before it landed; the position stays in front of it",
-        do=f"compare the answer with the spec's `format`; when the source has mended it, run again: nexus-engine run {plan.feed} --once",
-    )
+    return kept, mapped, poison, stats_of(bench, mapped) if kept.has_lines else {}, broken
 
 
 def _map(stage: Stage, bench: Bench, mapped: Path) -> tuple[Stage, list[Refusal]]:
@@ -251,33 +153,6 @@ def _try(bench: Bench, raw: Path) -> str | None:
             return error.message.splitlines()[0][:300]
         raise query_failed(error, bench.plan) from None
     return None
-
-
-def query_failed(error: EngineError, plan: Plan, *, full: bool = False) -> NexusError:
-    """The feed's query does not run, for a reason that is not one record's. ``full``: the disk is."""
-    if full or error.no_space:
-        return OutOfSpace(
-            "no space is left for the rows of a batch", where=f"feed {plan.feed}", did="nothing of this batch landed; the position is kept",
-            do="free some space, then start again",
-        )
-    return StopFeed(
-        f"the feed's query failed: {error.message.splitlines()[0][:500]} (ClickHouse code {error.code})",
-        where=f"feed {plan.feed}, {plan.spec_file}",
-        did="nothing of this batch landed; the position is kept",
-        do=f"see the query with: nexus-engine plan {plan.feed} --sql",
-    )
-
-
-def _stats(bench: Bench, mapped: Mapped) -> dict[int, PageStats]:
-    found = {}
-    try:
-        rows = bench.engine.rows(bench.plan.query.stats_sql(mapped.relation, ends=bench.plan.archive is not None))
-    except EngineError as error:  # on a full disk a file may be short, and its writing have succeeded
-        raise query_failed(error, bench.plan, full=shutil.disk_usage(bench.folder).free < _LOW_BYTES) from None
-    for row in rows:
-        ends = (row.get("first_row"), row.get("last_row")) if int(row["ok"]) else (None, None)
-        found[int(row["_p"])] = PageStats(int(row["read"]), int(row["ok"]), int(row["filtered"]), row["cursor_max"], *ends)
-    return found
 
 
 def _poisoned(poison: list[Refusal]) -> Counter[int]:
@@ -377,7 +252,7 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Mapped, name:
         for p, numbers in refused.items():
             staged = stage.at(p)
             if stage.lines:
-                body, texts[p] = b"[]", _lines_of(stage.text(staged), numbers)
+                body, texts[p] = b"[]", lines_of(stage.text(staged), numbers)
             else:
                 body = stage.body(staged)
                 texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)
@@ -388,21 +263,5 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Mapped, name:
         raise query_failed(error, bench.plan) from None
     told = [(row["_p"], row["_i"], reasons) for row in rows if (reasons := query.reasons_of(row))]
     if stage.lines and len({(p, i) for p, i, _ in told}) < sum(map(len, refused.values())):
-        raise _Misread
+        raise Misread
     return [Refusal(p, refused[p][i], texts[p][i].decode("utf-8", "replace"), reasons) for p, i, reasons in told]
-
-
-def _lines_of(text: bytes, numbers: list[int]) -> list[bytes]:
-    """The lines of refused records. ClickHouse also reads two records on one line and none on the next: then what stands behind is at
-    other lines than its number says, and either a line here is no object, or it is a good record, which has no reasons.
-
-    Raises:
-        _Misread
-    """
-    try:
-        found = picked_lines(text, numbers)
-    except IndexError:
-        raise _Misread from None
-    if not all(map(is_object, found)):
-        raise _Misread
-    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 
 from nexus_engine.compile.plan import Plan, SourcePlan
 from nexus_engine.compile.raw import records_of
+from nexus_engine.contract.lines import spread_lines
 from nexus_engine.contract.paths import Pick
 from nexus_engine.contract.records import SOME_RECORDS, lookup, parse_field_path, parse_path, way_of
 from nexus_engine.deliver.stage import Stage, Staged
@@ -184,7 +186,7 @@ def shape_of(stage: Stage, plan: Plan, redact: Callable[[str], str]) -> Shape:
         each = -(-left // (len(bodies) - number))
         eye.page, eye.url = staged.payload.page, staged.payload.url
         shape = parts.setdefault(stage.units[staged.unit].partition.key, Shape())
-        for record in _records(stage.body(staged), plan, each):
+        for record in _values(spread_lines(stage.text(staged), each)) if stage.lines else _records(stage.body(staged), plan, each):
             eye.look(record, shape)
             left -= 1
     whole = Shape()
@@ -225,17 +227,19 @@ def _records(body: bytes, plan: Plan, most: int) -> Iterator[Any]:
             texts = [texts[number * (len(texts) - 1) // max(1, most - 1)] for number in range(most)]
     except (ValueError, LookupError, RecursionError):
         return
-    for text in texts:
-        try:
-            value = msgspec.json.decode(text)
-        except (ValueError, RecursionError):
-            continue
+    for value in _values(texts):
         if source.flat and isinstance(value, dict):
             yield {name: below for name, below in value.items() if below is not None and name}
         elif shape.columns and isinstance(value, list):
             yield dict(zip((*shape.columns, *(f"[{n}]" for n in range(len(shape.columns), len(value)))), value, strict=False))
         else:
             yield value
+
+
+def _values(texts: list[bytes]) -> Iterator[Any]:
+    for text in texts:
+        with suppress(ValueError, RecursionError):
+            yield msgspec.json.decode(text)
 
 
 def _placed(body: bytes, path: str) -> Any:

@@ -14,9 +14,8 @@ from nexus_engine.contract.records import Want
 from nexus_engine.host.live import LARGE
 from nexus_engine.host.unpack import Unpacking
 
-# Bytes of a body that is read in pieces. Larger ones get fresh memory from the system each time, which costs more than the copy; and a
-# refused record is looked for among all of its piece.
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 18  # bytes of a body that is read in pieces
+_LINES: Final = 1 << 20  # of one whose lines are handed on as they came: nothing but bytes is touched, so what a piece costs counts
 
 
 class FeedHost:
@@ -52,7 +51,8 @@ class FeedHost:
         assert isinstance(self._format, Streaming)
         assert response.file is not None
         want = replace(want, lines=want.lines and response.size >= LARGE)
-        return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=_PIECE)
+        size = _LINES if want.lines else _PIECE
+        return self._format.stream(response.file, content_type=response.headers.get("content-type", ""), want=want, size=size)
 
     def require_end(self, response: HttpResponse) -> None:
         if isinstance(self._format, Unpacking) and response.file is not None:

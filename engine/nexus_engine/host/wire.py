@@ -27,8 +27,7 @@ from nexus_engine.host.connection import Connection, OriginKey, Pool, Reach
 from nexus_engine.host.resolve import Resolver
 from nexus_engine.host.urls import origin
 
-_CHUNK: Final = 1 << 18  # as much as is read of it at once: no piece is cut or joined on its way
-_AT_ONCE: Final = 1 << 20  # bodies up to this are read in one piece
+_AT_ONCE: Final = 1 << 20  # bytes of a body that are read in one piece: as many as a piece of lines has, which is then neither cut nor joined
 _NO_AUTH: Final = httpx.Auth()  # credentials are the host's affair, also those that stand in a URL
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # its line per request shows the URL with what is secret in it
@@ -154,7 +153,7 @@ class WireBody(httpx.SyncByteStream):
             if answer.length is not None and answer.length <= _AT_ONCE:
                 yield answer.read()
             else:
-                while chunk := answer.read(_CHUNK):
+                while chunk := answer.read(_AT_ONCE):
                     yield chunk
         except (OSError, http.client.HTTPException) as error:
             raise _named(error) from error
