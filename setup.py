@@ -45,6 +45,7 @@ setup(
         "sqlalchemy>=2.0.36",
         "sqlglot>=26",
         "tzdata>=2024.1",
+        "xxhash>=3.4",
     ],
     extras_require={
         # Sources and sinks that come with their own client library.

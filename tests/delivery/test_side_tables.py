@@ -226,3 +226,20 @@ def test_numbers_of_lines_are_records_of_payloads(tmp_path):
     stage.close()
     assert stage.places([0, 1, 3, 5]) == {0: [0, 1], 2: [1], 3: [0]}
     assert stage.places([]) == {}
+
+
+@pytest.mark.parametrize("lengths", [[5] * 9000, [40_000] + [1] * 3000, [1] * 3000 + [40_000], [30_000] * 3])
+def test_records_are_found_however_long_the_lines_before_them_are(tmp_path, lengths):
+    """A part of the payload is read, as if all lines had one length; more of it where they have not."""
+    lines = [b"%d%s" % (number, b"x" * length) for number, length in enumerate(lengths)]
+    text = b"\n".join(lines) + b"\n"
+    stage = Stage(tmp_path / "lines.jsonl")
+    unit = stage.unit(Partition("", {}), Window(), stage)
+    for _ in range(2):
+        stage.add(unit, Payload(text, {}, line=1, records=len(lines)))
+    stage.close()
+    for staged in stage.payloads:
+        for numbers in ([0], [len(lines) - 1], [len(lines) // 2], [0, 1, len(lines) - 1]):
+            assert stage.records(staged, numbers) == [lines[number] for number in numbers]
+        with pytest.raises(IndexError):
+            stage.records(staged, [len(lines)])

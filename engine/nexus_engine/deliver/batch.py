@@ -252,7 +252,7 @@ def _explain(stage: Stage, guilty: set[int], bench: Bench, mapped: Mapped, name:
         for p, numbers in refused.items():
             staged = stage.at(p)
             if stage.lines:
-                body, texts[p] = b"[]", lines_of(stage.text(staged), numbers)
+                body, texts[p] = b"[]", lines_of(stage, staged, numbers)
             else:
                 body = stage.body(staged)
                 texts[p] = some_records(body, numbers, source.records, source.flat, source.want.leaves)

@@ -13,7 +13,7 @@ from nexus_engine.clickhouse.engine import Engine, EngineError
 from nexus_engine.compile.layout import Layout
 from nexus_engine.compile.plan import Plan
 from nexus_engine.compile.query import Query
-from nexus_engine.contract.lines import is_object, line_values, picked_lines
+from nexus_engine.contract.lines import is_object, line_values
 from nexus_engine.deliver import crash
 from nexus_engine.deliver.counts import stats_of
 from nexus_engine.deliver.stage import Stage, Staged
@@ -120,7 +120,7 @@ def _not_json(what: str, staged: Staged, plan: Plan) -> PageError:
     )
 
 
-def lines_of(text: bytes, numbers: list[int]) -> list[bytes]:
+def lines_of(stage: Stage, staged: Staged, numbers: list[int]) -> list[bytes]:
     """The lines of refused records. ClickHouse also reads two records on one line and none on the next: then what stands behind is at
     other lines than its number says, and either a line here is no object, or it is a good record, which has no reasons.
 
@@ -128,7 +128,7 @@ def lines_of(text: bytes, numbers: list[int]) -> list[bytes]:
         Misread
     """
     try:
-        found = picked_lines(text, numbers)
+        found = stage.records(staged, numbers)
     except IndexError:
         raise Misread from None
     if not all(map(is_object, found)):

@@ -45,7 +45,7 @@ _MOMENT_S = 0.02  # a pause in the flow of pages
 class Limits:
     """When a batch closes, and how much may wait. Larger batches cost memory, smaller ones an fsync and a part each."""
 
-    batch_bytes: int = 48 * 2**20
+    batch_bytes: int = 64_000_000
     first_bytes: int = 12 * 2**20  # of a run's first batch: until it is staged, nothing is mapped
     batch_pages: int = 20_000
     linger_s: float = 10.0

@@ -16,11 +16,13 @@ from typing import BinaryIO, Final
 import msgspec
 
 from nexus_engine.compile.raw import plain_keys
+from nexus_engine.contract.lines import picked_lines
 from nexus_engine.contract.source import Partition, Payload, Window
 
 _LINES_BUFFER_BYTES: Final = 1 << 13  # pieces of lines are large: in a larger buffer each would be copied once more
 
 _FIRST_BYTES: Final = 1 << 12
+_MARGIN_BYTES: Final = 1 << 14
 
 _encode = msgspec.json.Encoder().encode
 
@@ -169,6 +171,22 @@ class Stage:
         with self.path.open("rb") as file:
             file.seek(staged.offset)
             return file.read(staged.length)
+
+    def records(self, staged: Staged, numbers: list[int]) -> list[bytes]:
+        """Some of the lines of one payload, by their ascending numbers; only as much is read as lines of the same length would take.
+
+        Raises:
+            IndexError: there is no such line.
+        """
+        share = (numbers[-1] + 2) / max(1, staged.payload.records)
+        size = min(staged.length, int(staged.length * share) + _MARGIN_BYTES)
+        with self.path.open("rb") as file:
+            file.seek(staged.offset)
+            text = file.read(size)
+            try:
+                return picked_lines(text[: text.rfind(b"\n") + 1], numbers)
+            except IndexError:
+                return picked_lines(text + file.read(staged.length - size), numbers)
 
     def body(self, staged: Staged) -> bytes:
         """The body of one payload, read back; lines as a list, which is JSON if each of them is."""

@@ -44,7 +44,7 @@ class Limits(Block, frozen=True, kw_only=True):
     max_decompressed: Annotated[ByteSize, Meta(description="bytes of one answer after decompression")] = ByteSize("512MB")
     max_ratio: Annotated[int, Meta(ge=1, description="decompressed bytes per byte sent")] = 200
     max_redirects: Annotated[int, Meta(ge=0, le=20, description="redirects of one request")] = 5
-    batch_bytes: Annotated[ByteSize, Meta(description="raw bytes of one batch, before the page that fills it")] = ByteSize("50MB")
+    batch_bytes: Annotated[ByteSize, Meta(description="raw bytes of one batch, before the page that fills it")] = ByteSize("64MB")
     max_partitions: Annotated[int, Meta(ge=1, description="partitions of one feed: combinations of its `each` values")] = 100_000
 
 
