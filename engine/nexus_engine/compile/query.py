@@ -141,13 +141,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return f"INSERT INTO FUNCTION file({literal(str(out))}, 'Arrow')\n{rows}{_SETTINGS_SQL}"
 
     def side_sql(
-        self, raw: Path, table: str, batch_id: str, run: Mapping[str, str], keys: Mapping[str, str | None], layout: Layout | None = None
+        self, raw: Path, table: str, batch_id: str, run: Mapping[str, str], keys: Mapping[str, str | None], layout: Layout | None = None,
+        threads: int = 1,
     ) -> str:
         """File of JSON lines to the side table of a batch (as SQL): the good records, `_nexus_row` the numbers of their lines. The
         statement reads as many rows as there are records."""
         names = [ident(column.name) for column in self.columns]
         rows = filled(self._over_lines(self.side, layout), raw, {**run, **self._key_values(keys)})
-        settings = ", ".join(f"{name}={literal(value) if isinstance(value, str) else value}" for name, value in ONE_BLOCK.items())
+        settings = ", ".join(f"{name}={literal(value) if isinstance(value, str) else value}" for name, value in {**ONE_BLOCK, "max_threads": threads}.items())
         return (
             f"INSERT INTO {table} ({', '.join([*names, '_nexus_batch', '_nexus_row'])})\n"
             f"SELECT {', '.join([*(column.landed for column in self.columns), f'toUUID({literal(batch_id)})', '_i'])}\n"

@@ -16,6 +16,7 @@ from nexus_engine.compile.query import Query
 from nexus_engine.contract.lines import is_object, line_values
 from nexus_engine.deliver import crash
 from nexus_engine.deliver.counts import stats_of
+from nexus_engine.deliver.side import threads
 from nexus_engine.deliver.stage import Stage, Staged
 from nexus_engine.deliver.worked import Bench, Guilt, Mapped, PageStats
 from nexus_engine.errors import PageError
@@ -50,7 +51,8 @@ def map_aside(stage: Stage, bench: Bench) -> tuple[Mapped, dict[int, PageStats]]
         return None
     try:
         read = _read_lines(
-            stage, bench, lambda layout: query.side_sql(stage.path, side.table, side.batch_id, bench.run, stage.line_keys, layout),
+            stage, bench,
+            lambda layout: query.side_sql(stage.path, side.table, side.batch_id, bench.run, stage.line_keys, layout, threads()),
             again=f"TRUNCATE TABLE {side.table}",
         )  # fmt: skip
     except EngineError:  # as above

@@ -28,7 +28,7 @@ from nexus_engine.deliver.drift import Watch
 from nexus_engine.deliver.fetch import Arrival, Channel, Fetchers, Job, Ticket, advance
 from nexus_engine.deliver.keeping import kept_bodies
 from nexus_engine.deliver.report import RunReport, WindowBooks, error_report
-from nexus_engine.deliver.side import has_sides, side_tables
+from nexus_engine.deliver.side import SIDE_BY_SIDE, has_sides, side_tables
 from nexus_engine.deliver.spool import commit
 from nexus_engine.deliver.stage import Stage
 from nexus_engine.deliver.windows import Position, Unit, greatest
@@ -84,7 +84,7 @@ def run_feed(line: Line, report: RunReport, halt: threading.Event) -> None:
     """
     channel = Channel(line.limits.channel_bytes)
     fetchers, tickets = Fetchers(line.job, stopping=halt.is_set, channel=channel), line.job.tickets
-    stopped, ahead = False, Ahead(channel.nudge, 2 if has_sides(line.sink, line.plan) else 1)
+    stopped, ahead = False, Ahead(channel.nudge, SIDE_BY_SIDE if has_sides(line.sink, line.plan) else 1)
     fetchers.start()
     try:
         for stage in _stages(line, tickets, channel, report):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +13,13 @@ from nexus_engine.contract.sink import Sides, Sink, Target
 from nexus_engine.deliver import crash
 from nexus_engine.errors import NexusError
 from nexus_engine.state.store import Store
+
+SIDE_BY_SIDE = 2  # batches that are mapped at once
+
+
+def threads() -> int:
+    """How many each of them may use. (More than there are cores for cost a twentieth of its CPU.)"""
+    return max(1, len(os.sched_getaffinity(0)) // SIDE_BY_SIDE)
 
 
 @dataclass(frozen=True)
