@@ -7,6 +7,9 @@ one that differs, if only by a blank, fails the query; its file is then read as 
 Why that is enough. A line without a backslash equals `{"a":"<x>","b":<y>}`, where `<x>`, cut off at the first quote, holds none, and
 `<y>` is a number, `true`, `false` or `null`. Then it is an object of just these members, whatever the values are; and JSON gives the
 same texts for them.
+
+A row that lands was always compared. ClickHouse may leave that out for one that is filtered away because its values are refused; why it
+is refused is then asked of its JSON (`deliver.batch.explain`), and if that is good, the file is read as JSON, too.
 """
 
 from __future__ import annotations
