@@ -7,7 +7,7 @@ import json
 import random
 
 import pytest
-from lines_world import World, body
+from lines_world import World
 from raw_server import RawServer, answer
 from test_lines_as_they_came import engine, plan_of, worked  # noqa: F401  a fixture
 
@@ -162,10 +162,13 @@ def test_names_that_need_quoting_in_sql(tmp_path, engine):  # noqa: F811
 
 def test_a_body_whose_lines_change_lands_exactly(tmp_path):
     """The first batches are cut, the one in which the lines change is read as JSON, and so are those behind it."""
-    changed = {number: b'{"id": %d, "price": 2, "text": "new"}\n' % number for number in range(4000, 4500)}
-    with RawServer(lambda request: answer(body(0, 6000, changed))) as server:
+    lines = [b'{"id":%d,"price":"1.5","text":"%s"}\n' % (number, b"x" * 100) for number in range(50_000)]
+    assert layout_of(lines[0].strip()) is not None
+    lines[35_000:36_000] = [b'{"id": %d, "price": 2, "text": "new"}\n' % number for number in range(35_000, 36_000)]
+    lines[20_000] = b'{"id":20000,"price":"-1","text":"low"}\n'
+    with RawServer(lambda request: answer(b"".join(lines))) as server:
         report, ids, quarantine = World(tmp_path, server.url).run()
     assert report.status == "ok"
-    assert report.batches > 2
-    assert ids["a"] == list(range(6000))
-    assert not quarantine
+    assert report.batches > 4
+    assert ids["a"] == ids["b"] == [number for number in range(50_000) if number != 20_000]
+    assert [refused.raw for refused in quarantine] == [lines[20_000].decode().strip()] * 2

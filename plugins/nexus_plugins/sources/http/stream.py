@@ -1,7 +1,7 @@
 """One answer of any size, read in pieces. Each piece is a payload with a position of its own inside the body.
 
 A large body of lines is read while it comes, any other one from a file that holds all of it. A position is the number of pieces that
-are safe, their bytes and the XXH3 of them (a tenth of the time of SHA-256, over every body; what has changed between two runs is no
+are safe, their bytes and the XXH3 of them (a sixth of the time of SHA-256, over every body; what has changed between two runs is no
 forgery): after a restart, or when the body broke off, it is asked for again, and when it begins as it did, what follows is read; else
 the window starts again.
 """
